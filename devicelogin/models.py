@@ -1,0 +1,130 @@
+"""The records that rooms hand to each other: frozen, and without a secret in their `repr`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime  # noqa: TC003 - dataclasses resolve their annotations at run time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """The person who signed in, as the verified ID token named them.
+
+    `username` and `name` are for display only and may change; who it is says `key` (design decision D7).
+    """
+
+    username: str
+    name: str
+    issuer: str
+    subject: str
+    home_account_id: str
+    tenant_id: str | None = None
+    object_id: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The identity: (`tid`, `oid`) where Entra gave both, else (`iss`, `sub`)."""
+        if self.tenant_id and self.object_id:
+            return (self.tenant_id.lower(), self.object_id.lower())
+        return (self.issuer, self.subject)
+
+    def is_named(self, wanted: str) -> bool:
+        """Tell whether `wanted`, a user name or an object id (else subject), names this account."""
+        given = wanted.strip().casefold()
+        return given in {self.username.casefold(), (self.object_id or self.subject).casefold()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessToken:
+    """An access token for `scopes`, good until `expires_at` (aware, UTC). `str()` and `repr()` do not show it."""
+
+    token: str = field(repr=False)
+    expires_at: datetime
+    scopes: tuple[str, ...]
+    token_type: str = "Bearer"
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceAuthorization:
+    """What a person needs to sign in with a phone (RFC 8628 section 3.2).
+
+    `expires_in` and `interval` are seconds. The `device_code` is the program's secret and is never shown or written.
+    """
+
+    user_code: str
+    verification_uri: str
+    expires_in: int
+    interval: int
+    client_id: str
+    authority: str
+    scopes: tuple[str, ...]
+    verification_uri_complete: str | None = None
+    device_code: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretRecord:
+    """What a secret store keeps under one name: a text that only its writer understands, and which one is newer."""
+
+    generation: int
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreLocation:
+    """Where a secret lies, in a form that can be written down and found again; holds no secret.
+
+    `kind` is `keyring`, `keyring:module.Class` or `file`. `backend` names the keyring class, `service` and `user` its
+    item. `key` is the key source of a sealed file (`file`, `credential`, `passphrase`, `command`), `bind` is `machine`
+    or `none`.
+    """
+
+    kind: str
+    backend: str | None = None
+    service: str | None = None
+    user: str | None = None
+    key: str | None = None
+    bind: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignIn:
+    """The trace of a saved sign-in: who, with what, where the secret lies. Not secret (file `sign-in`).
+
+    `state` is `pending` while the secret is being saved and `saved` once it was read back.
+    """
+
+    state: str
+    account: Account
+    client_id: str
+    authority: str
+    is_oidc: bool
+    issuer: str
+    graph_root: str
+    scopes: tuple[str, ...]
+    granted_scopes: tuple[str, ...]
+    location: StoreLocation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """How old a saved sign-in is: seconds since 1970, and the generation of its record (file `times`)."""
+
+    generation: int
+    made: int
+    last_refreshed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignInStatus:
+    """What can be said of one profile without network and without touching a secret."""
+
+    profile: str
+    state: str
+    sign_in: SignIn | None = None
+    times: Times | None = None
+    protection: str | None = None
+    needs_login: bool = True
+    reason: str | None = None
+    lasts_until: datetime | None = None

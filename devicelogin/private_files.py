@@ -1,0 +1,179 @@
+"""Files that only their owner may read or replace: opened without following links, replaced whole, or not at all.
+
+Every file of ours but the profile's comments goes through here. The rules (design, "The way of the data"): directories
+0700, files 0600, the owner checked, links not followed, a replacement is written beside the file, forced to the disk,
+renamed over it, and the directory forced to the disk as well, so that a reader, a crash or a power cut sees the old
+content or the new one and nothing between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from typing import TYPE_CHECKING
+
+from devicelogin import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: How large may a file of ours be before we refuse to read it (bytes)?
+SIZE_LIMIT = 1 << 20
+
+#: What do the names of half-written files begin with? The next writer sweeps what a crash left.
+TEMPORARY_PREFIX = ".new-"
+
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+
+
+def make_directory(path: str) -> None:
+    """Create the directory `path` and what is missing above it, 0700; check the owner and mode of one that exists.
+
+    Raises ConfigError where the directory is somebody else's, open to others or no directory, StoreUnusableError where
+    it cannot be made.
+    """
+    if not os.path.isdir(path):
+        parent = os.path.dirname(path)
+        if parent and not os.path.isdir(parent):
+            make_directory(parent)
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise errors.ConfigError(
+                    f"{path} is not a directory", hint=f"move it away: mv {path} {path}.old"
+                ) from None
+        except OSError as error:
+            raise _unwritable(path, error) from error
+    check_directory(path)
+
+
+def check_directory(path: str) -> None:
+    """Raise ConfigError unless the directory `path` is ours and nobody else may write into it."""
+    facts = os.stat(path)
+    if hasattr(os, "getuid") and facts.st_uid != os.getuid():
+        raise errors.ConfigError(
+            f"{path} belongs to user id {facts.st_uid}, not to you",
+            hint="run the command as the owner of that directory, or set DEVICELOGIN_HOME to one of yours",
+        )
+    if os.name == "posix" and stat.S_IMODE(facts.st_mode) & 0o022:
+        raise errors.ConfigError(f"others may write into {path}", hint=f"take that away: chmod go-w {path}")
+
+
+def read(path: str) -> bytes | None:
+    """Return the content of `path`, or None where there is no such file.
+
+    Raises ConfigError where it is a link, no regular file, somebody else's, writable by others or over 1 MiB, and
+    StoreUnusableError where it cannot be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _NOFOLLOW | _CLOEXEC | _NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise errors.ConfigError(
+                f"{path} is a link; a file of ours is never one", hint=f"look at it: ls -l {path}"
+            ) from error
+        raise errors.StoreUnusableError(
+            f"cannot read {path}: {error.strerror}", hint=f"look at its owner and mode: ls -l {path}"
+        ) from error
+    with os.fdopen(descriptor, "rb") as file:
+        _check_file(path, os.fstat(descriptor))
+        content = file.read(SIZE_LIMIT + 1)
+    if len(content) > SIZE_LIMIT:
+        raise errors.ConfigError(f"{path} is larger than {SIZE_LIMIT} bytes", hint=f"look at it: ls -l {path}")
+    return content
+
+
+def replace(path: str, content: bytes, *, check: Callable[[bytes], None] | None = None) -> None:
+    """Replace the file `path` by one of mode 0600 that holds `content`, whole or not at all.
+
+    `check` is given what was read back from the disk before the old file is replaced; if it raises, the old file stays.
+    Raises StoreUnusableError where the disk is full, read-only or otherwise unwilling.
+    """
+    directory = os.path.dirname(path)
+    make_directory(directory)
+    temporary = os.path.join(directory, f"{TEMPORARY_PREFIX}{os.path.basename(path)}-{secrets.token_hex(6)}")
+    try:
+        _write_new(temporary, content)
+        if check is not None:
+            written = read(temporary)
+            check(written if written is not None else b"")
+        os.replace(temporary, path)
+        _force_directory(directory)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+
+
+def remove(path: str) -> None:
+    """Delete the file `path`; it is no error if there is none. Raises StoreUnusableError where it cannot be deleted."""
+    try:
+        os.unlink(path)
+        _force_directory(os.path.dirname(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise errors.StoreUnusableError(
+            f"cannot delete {path}: {error.strerror}", hint=f"delete it yourself: rm {path}"
+        ) from error
+
+
+def sweep(directory: str) -> None:
+    """Delete the half-written files that a crash left in `directory`. Only for who holds the lock of what is in it."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for name in os.listdir(directory):
+            if name.startswith(TEMPORARY_PREFIX):
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(directory, name))
+
+
+def _check_file(path: str, facts: os.stat_result) -> None:
+    if not stat.S_ISREG(facts.st_mode):
+        raise errors.ConfigError(f"{path} is not a regular file", hint=f"look at it: ls -l {path}")
+    if hasattr(os, "getuid") and facts.st_uid != os.getuid():
+        raise errors.ConfigError(
+            f"{path} belongs to user id {facts.st_uid}, not to you", hint="run the command as the owner of that file"
+        )
+    if os.name == "posix" and stat.S_IMODE(facts.st_mode) & 0o022:
+        raise errors.ConfigError(f"others may write to {path}", hint=f"take that away: chmod go-w {path}")
+
+
+def _write_new(path: str, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        if hasattr(os, "fchmod"):
+            os.fchmod(descriptor, 0o600)  # whatever the umask took away
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _force_directory(path: str) -> None:
+    if os.name != "posix":
+        return
+    descriptor = os.open(path, os.O_RDONLY | _CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unwritable(path: str, error: OSError) -> errors.StoreUnusableError:
+    hints = {
+        errno.ENOSPC: f"free some space: df -h {os.path.dirname(path) or '/'}",
+        errno.EDQUOT: "your disk quota is used up: quota -s",
+        errno.EROFS: "that file system is read-only; set DEVICELOGIN_HOME to a directory on another one",
+    }
+    return errors.StoreUnusableError(
+        f"cannot write {path}: {error.strerror}; what was saved before is unchanged",
+        hint=hints.get(error.errno or 0, f"look at the owner and mode: ls -ld {os.path.dirname(path)}"),
+    )

@@ -1,0 +1,50 @@
+"""What every test shares: sample counts, and a machine on which no test can reach the real home, keyring or network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+#: Is this the full run with the counts that the issues name?
+SOAK = os.environ.get("DEVICELOGIN_SOAK") == "1"
+
+
+def repetitions(full: int) -> int:
+    """Return how often to repeat something: `full` times in tests/soak, else a tenth of that, at least once."""
+    return full if SOAK else max(1, full // 10)
+
+
+@pytest.fixture(autouse=True)
+def _no_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the real home, the real session bus, or settings of whoever runs it."""
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    for name in list(os.environ):
+        if (
+            name.startswith(("DEVICELOGIN_", "XDG_", "AZURE_", "DBUS_", "KEYRING_", "PYTHON_KEYRING"))
+            and name != "DEVICELOGIN_SOAK"
+        ):
+            monkeypatch.delenv(name)
+    for name in (
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "REQUESTS_CA_BUNDLE",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "CURL_CA_BUNDLE",
+    ):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+def need(*programs: str) -> None:
+    """Skip the test where one of `programs` is missing; in CI a missing real part is a failure."""
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing:
+        reason = f"not installed: {', '.join(missing)}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
