@@ -1,0 +1,81 @@
+"""Questions to a person at a terminal, one line each, never for a secret. Whoever asks makes sure that somebody is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TextIO
+
+from devicelogin import errors, redaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from devicelogin.terminal.screen import Screen
+
+#: How often is a question asked before an unusable answer ends the command?
+ATTEMPTS = 3
+
+#: How long may an answer be?
+_LONGEST = 4096
+
+
+def ask(screen: Screen, stdin: TextIO, question: str, *, check: Callable[[str], str]) -> str:
+    """Return what `check` makes of the answer.
+
+    `check` gets the answer without surrounding white space and raises a `DeviceLoginError` for one that is unusable:
+    its message is shown and the question asked again; the last one is raised. End of input raises
+    `LoginNotCompletedError`.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        answer = _answer(screen, stdin, question)
+        try:
+            return check(answer)
+        except errors.DeviceLoginError as error:
+            if attempt == ATTEMPTS:
+                raise
+            screen.line(redaction.printable(error.message))
+    raise AssertionError
+
+
+def confirm(screen: Screen, stdin: TextIO, question: str, *, default: bool) -> bool:
+    """Return yes or no; an empty answer is `default`."""
+
+    def is_yes(answer: str) -> str:
+        word = answer.casefold() or ("yes" if default else "no")
+        if word not in {"y", "yes", "n", "no"}:
+            message = "please answer yes or no"
+            raise errors.UsageError(message)
+        return word[0]
+
+    return ask(screen, stdin, f"{question} [{'Y/n' if default else 'y/N'}]", check=is_yes) == "y"
+
+
+def choose_one(
+    screen: Screen, stdin: TextIO, question: str, options: Sequence[tuple[str, str]], *, default: str | None = None
+) -> str:
+    """Show the numbered `options` (a key and what it means) and return the key chosen, by number or by key."""
+    keys = [key for key, _ in options]
+
+    def chosen(answer: str) -> str:
+        if not answer and default is not None:
+            return default
+        if answer in keys:
+            return answer
+        if answer.isascii() and answer.isdigit() and 1 <= int(answer) <= len(keys):
+            return keys[int(answer) - 1]
+        message = f"please answer with a number from 1 to {len(keys)}"
+        raise errors.UsageError(message)
+
+    for number, (key, meaning) in enumerate(options, start=1):
+        screen.line(f"  {number}  {redaction.printable(key)}: {redaction.printable(meaning)}")
+    usual = f" [{keys.index(default) + 1}]" if default is not None else ""
+    return ask(screen, stdin, question + usual, check=chosen)
+
+
+def _answer(screen: Screen, stdin: TextIO, question: str) -> str:
+    screen.write(f"{redaction.printable(question)} ")
+    line = stdin.readline(_LONGEST)
+    if not line:
+        screen.line()
+        message = f"the question was not answered: {redaction.printable(question, limit=80)}"
+        raise errors.LoginNotCompletedError(message, hint="nothing was changed; answer it, or give the option instead")
+    return line.strip()

@@ -1,0 +1,185 @@
+"""Where the parts of the sign-in prompt stand: the QR code, the code, the address, who asks, and the warning sentence.
+
+What has to be on the screen at one time is the QR code, the address, the user code and the countdown line below them;
+who asks may have scrolled away in a small window. The user code is never broken. Everything given here is printable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from devicelogin.terminal import qr_code, screen
+
+#: How many cells lie between the QR code and the text beside it?
+GAP = 2
+
+#: How narrow may the text beside the QR code be, with the address above, and with the address in it?
+NARROWEST = 20
+COMFORTABLE = 32
+
+#: How many lines may one fact about the sign-in take before it is shortened?
+FACT_LINES = 2
+
+#: Which rows stay free: the countdown, and one to spare for terminals that scroll early.
+FREE_ROWS = 2
+
+SENTENCE = "Enter the code only if you started this sign-in yourself, on this machine."
+
+
+class Line(NamedTuple):
+    """Text for one row, the style of the part that follows `indent`."""
+
+    text: str
+    style: str = ""
+    indent: int = 0
+
+    @property
+    def width(self) -> int:
+        """The cells that the line takes."""
+        return self.indent + screen.cell_width(self.text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptText:
+    """The words of one prompt. `bare_code` is the code as the server sent it, if `code` is another spelling of it."""
+
+    address: str
+    code: str
+    bare_code: str | None
+    facts: tuple[tuple[str, str], ...]
+    warning: str | None = None
+
+
+class Arrangement(NamedTuple):
+    """The rows above, the QR code with the lines beside it, the rows below; the first may scroll away."""
+
+    above: list[Line]
+    shape: qr_code.Shape | None
+    beside: list[Line]
+    below: list[Line]
+
+
+def arrange(
+    text: PromptText, shapes: tuple[qr_code.Shape, ...] | qr_code.NoQrCode, *, columns: int, rows: int
+) -> Arrangement:
+    """Return the best arrangement for a window of that size; one without a QR code says why."""
+    if isinstance(shapes, qr_code.NoQrCode):
+        return _without(text, shapes.reason, columns - 1, rows - FREE_ROWS)
+    for shape in shapes:
+        found = _beside(text, shape, columns - 1, rows - FREE_ROWS)
+        if found:
+            return found
+    for shape in shapes:
+        found = _stacked(text, shape, columns - 1, rows - FREE_ROWS)
+        if found:
+            return found
+    for shape in shapes:
+        found = _squeezed(text, shape, columns - 1, rows - FREE_ROWS)
+        if found:
+            return found
+    least = shapes[-1]
+    reason = (
+        f"this window of {columns}x{rows} is too small, "
+        f"{max(least.columns + GAP + NARROWEST, screen.cell_width(text.address)) + 1}x{least.rows + 1 + FREE_ROWS} will do"
+    )
+    return _without(text, reason, columns - 1, rows - FREE_ROWS)
+
+
+def _beside(text: PromptText, shape: qr_code.Shape, columns: int, rows: int) -> Arrangement | None:
+    """Put everything to the right of the QR code, with a blank row above and below where there is room."""
+    width = columns - shape.columns - GAP
+    if width < max(COMFORTABLE, screen.cell_width(text.address) + 2, screen.cell_width(text.code) + 4):
+        return None
+    lines = [*ask_lines(text, width), Line(""), *fact_lines(text, width), Line(""), *sentence_lines(width)]
+    height = max(shape.rows, len(lines))
+    if height > rows:
+        return None
+    lines = [Line("")] * ((height - len(lines)) // 2) + lines
+    blank = [Line("")]
+    return Arrangement(blank if height + 1 <= rows else [], shape, lines, blank if height + 2 <= rows else [])
+
+
+def _stacked(text: PromptText, shape: qr_code.Shape, columns: int, rows: int) -> Arrangement | None:
+    """Put everything below the QR code."""
+    if shape.columns > columns:
+        return None
+    lines = [*ask_lines(text, columns), Line(""), *fact_lines(text, columns), *sentence_lines(columns), Line("")]
+    if shape.rows + height_of(lines, columns) > rows:
+        return None
+    return Arrangement([], shape, [], lines)
+
+
+def _squeezed(text: PromptText, shape: qr_code.Shape, columns: int, rows: int) -> Arrangement | None:
+    """Put the address above the QR code and the user code beside it; who asks goes where there is room."""
+    width = columns - shape.columns - GAP
+    if width < max(NARROWEST, screen.cell_width(text.code) + 2):
+        return None
+    address = [Line(text.address, "bold")]
+    if height_of(address, columns) + shape.rows > rows:
+        return None
+    code = [Line("Code to enter:"), *code_lines(text, width), Line("")]
+    facts = [*fact_lines(text, width), Line("")]
+    sentence = sentence_lines(width)
+    if len(code) + len(facts) + len(sentence) <= shape.rows:
+        return Arrangement(address, shape, code + facts + sentence, [])
+    if len(code) + len(sentence) <= shape.rows:
+        return Arrangement(fact_lines(text, columns) + address, shape, code + sentence, [])
+    return None
+
+
+def _without(text: PromptText, reason: str, columns: int, rows: int) -> Arrangement:
+    """Leave the QR code out. In a low window the address and the user code come last, where they stay in sight."""
+    note = [] if text.warning else [Line(line) for line in screen.wrapped(f"No QR code: {reason}", columns)]
+    ask = ask_lines(text, columns, has_qr=False)
+    facts = fact_lines(text, columns)
+    sentence = sentence_lines(columns)
+    blank = [Line("")]
+    lines = blank + ask + blank + facts + blank + sentence + (blank + note if note else []) + blank
+    if height_of(lines, columns) <= rows:
+        return Arrangement([], None, [], lines)
+    return Arrangement([], None, [], facts + note + sentence + [line for line in ask if line.text])
+
+
+def height_of(lines: list[Line], columns: int) -> int:
+    """Return the rows that `lines` take, those counted that the terminal will wrap."""
+    return sum(max(1, -(-line.width // columns)) for line in lines)
+
+
+def ask_lines(text: PromptText, width: int, *, has_qr: bool = True) -> list[Line]:
+    """Return what to do: where to go and what to enter."""
+    lines = [Line(line, "warning") for line in screen.wrapped(text.warning or "", width) if line]
+    opening = "To sign in, scan the code or open" if has_qr else "To sign in, open"
+    lines += [Line(line) for line in screen.wrapped(opening, width)]
+    lines += [Line(text.address, "bold", 2 if screen.cell_width(text.address) + 2 <= width else 0), Line("")]
+    return [*lines, Line("and enter"), *code_lines(text, width)]
+
+
+def code_lines(text: PromptText, width: int) -> list[Line]:
+    """Return the user code, and how it reads without the dashes that were added for the eye."""
+    indent = 2 if screen.cell_width(text.code) + 4 <= width else 0
+    lines = [Line(f" {text.code} " if indent else text.code, "code", indent)]
+    if text.bare_code:
+        lines += [Line(line, "", indent) for line in screen.wrapped(f"(no dashes: {text.bare_code})", width - indent)]
+    return lines
+
+
+def fact_lines(text: PromptText, width: int) -> list[Line]:
+    """Return who asks, each fact with its label; a value that fits only without the label goes below it."""
+    label_width = 2 + max((len(label) for label, _ in text.facts), default=0)
+    lines = []
+    for label, value in text.facts:
+        room = width - label_width
+        if screen.cell_width(value) > room and " " not in value:
+            lines += [Line(label), *(Line(line, "", 2) for line in screen.wrapped(value, width - 2)[:FACT_LINES])]
+            continue
+        parts = screen.wrapped(value, room)
+        if len(parts) > FACT_LINES:
+            parts = [*parts[: FACT_LINES - 1], screen.cut(" ".join(parts[FACT_LINES - 1 :]), room)]
+        lines += [Line(f"{label if number == 0 else '':{label_width}}{part}") for number, part in enumerate(parts)]
+    return lines
+
+
+def sentence_lines(width: int) -> list[Line]:
+    """Return the sentence that guards against somebody else's sign-in (RFC 8628 section 5.4)."""
+    return [Line(line) for line in screen.wrapped(SENTENCE, width)]

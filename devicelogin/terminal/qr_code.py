@@ -1,0 +1,115 @@
+"""A QR code as lines of characters, black on white whatever the terminal's colours are.
+
+Error correction level M, as cameras meet it on screens. Half blocks put two modules into one cell; the full and the ASCII
+style take two cells for one module. Dark cells are written in black on black, so that they are solid in fonts whose
+block characters leave seams, and right in fonts that have none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import qrcode
+import qrcode.constants
+import qrcode.exceptions
+
+Style = Literal["half", "full", "ascii"]
+Wanted = Literal["auto", "half", "full", "ascii", "off"]
+
+#: How many light modules stand around the code? ISO/IEC 18004 asks for 4; cameras still find it with 2, not with less.
+QUIET_ZONES = (4, 2)
+
+# The colours are what the code consists of, not decoration, so NO_COLOR does not take them away. 16 and 231 are the
+# black and white of the 256-colour cube, which no scheme redefines; 30 and 47 are for terminals that know only those.
+_FIXED = {"light": "\x1b[38;5;16;48;5;231m", "dark": "\x1b[38;5;16;48;5;16m"}
+_PALETTE = {"light": "\x1b[30;47m", "dark": "\x1b[30;40m"}
+_RESET = "\x1b[0m"
+
+_HALF = {(False, False): " ", (True, False): "\u2580", (False, True): "\u2584", (True, True): "\u2588"}
+_WHOLE = {"full": "\u2588\u2588", "ascii": "##"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One way to draw a certain text, and the character cells it takes."""
+
+    style: Style
+    quiet_zone: int
+    columns: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoQrCode:
+    """Why there is no QR code, for a line that begins with `no QR code: `."""
+
+    reason: str
+
+
+def shapes(text: str, *, wanted: Wanted = "auto", is_utf8: bool) -> tuple[Shape, ...] | NoQrCode:
+    """Return the ways to draw `text`, best first: quiet zone 4, then 2."""
+    if wanted == "off":
+        return NoQrCode("turned off")
+    if wanted != "ascii" and not is_utf8:
+        if wanted != "auto":
+            return NoQrCode("the locale is not UTF-8; --qr ascii does not need it")
+        wanted = "ascii"
+    style: Style = "half" if wanted == "auto" else wanted
+    try:
+        modules = len(_matrix(text))
+    except (qrcode.exceptions.DataOverflowError, ValueError):
+        return NoQrCode("the address is too long for one")
+    return tuple(_shape(modules + 2 * zone, style, zone) for zone in QUIET_ZONES)
+
+
+def _shape(side: int, style: Style, quiet_zone: int) -> Shape:
+    if style == "half":
+        return Shape(style, quiet_zone, side, (side + 1) // 2)
+    return Shape(style, quiet_zone, 2 * side, side)
+
+
+def render(text: str, *, style: Style, quiet_zone: int, fixed_colours: bool = True) -> list[str]:
+    """Return the lines of the QR code for `text`; each sets its colours and resets them.
+
+    `fixed_colours` False is for terminals without the 256-colour palette.
+    """
+    matrix = _with_quiet_zone(_matrix(text), quiet_zone)
+    colours = _FIXED if fixed_colours else _PALETTE
+    if style != "half":
+        return [_painted([(_WHOLE[style] if dark else "  ", dark) for dark in row], colours) for row in matrix]
+    if len(matrix) % 2:
+        matrix.append([False] * len(matrix[0]))
+    return [
+        _painted([(_HALF[pair], all(pair)) for pair in zip(upper, lower, strict=True)], colours)
+        for upper, lower in zip(matrix[::2], matrix[1::2], strict=True)
+    ]
+
+
+def _painted(cells: list[tuple[str, bool]], colours: dict[str, str]) -> str:
+    """Join `cells` (characters, wholly dark or not), changing colours only where they change."""
+    line = ""
+    last: bool | None = None
+    for characters, is_dark in cells:
+        if is_dark is not last:
+            line += colours["dark" if is_dark else "light"]
+            last = is_dark
+        line += characters
+    return line + _RESET
+
+
+def _with_quiet_zone(matrix: tuple[tuple[bool, ...], ...], zone: int) -> list[list[bool]]:
+    side = len(matrix) + 2 * zone
+    margin = [[False] * side for _ in range(zone)]
+    middle = [[False] * zone + list(row) + [False] * zone for row in matrix]
+    return margin + middle + [list(row) for row in margin]
+
+
+@lru_cache(maxsize=4)
+def _matrix(text: str) -> tuple[tuple[bool, ...], ...]:
+    """Return the modules of the code, True for dark. Finding the best mask takes a while, hence the cache."""
+    code = qrcode.QRCode(error_correction=qrcode.constants.ERROR_CORRECT_M, border=0)
+    code.add_data(text)
+    code.make(fit=True)
+    return tuple(tuple(bool(module) for module in row) for row in code.get_matrix())

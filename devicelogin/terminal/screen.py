@@ -1,0 +1,145 @@
+"""One stream and what it can show: its size, its characters, its colours.
+
+Sizes are asked for anew each time, because a window may be resized while a person looks for their phone.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: What is assumed of a terminal that does not tell its size (serial lines say 0 x 0)?
+_USUAL_SIZE = (80, 24)
+
+#: Which terminals may take a 256-colour sequence for something else (blinking), or may not know it at all?
+_PLAIN_PALETTES = ("linux", "vt", "ansi", "cons", "sun", "wy", "unknown")
+
+_STYLES = {"": "", "bold": "1", "code": "1;7", "warning": "1;7"}
+
+_ASCII = str.maketrans({"\N{HORIZONTAL ELLIPSIS}": "...", "\N{REPLACEMENT CHARACTER}": "?"})
+
+
+class Screen:
+    """Where text for a person goes. Writing never fails for a character that the encoding lacks."""
+
+    def __init__(self, stream: TextIO, *, environ: Mapping[str, str]) -> None:
+        self._stream = stream
+        self._environ = environ
+        self._term = environ.get("TERM", "")
+
+    @property
+    def is_terminal(self) -> bool:
+        """Tell whether a person's terminal is at the other end."""
+        try:
+            return self._stream.isatty()
+        except ValueError:
+            return False
+
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether only whole lines may be written: a file, a pipe, or `TERM=dumb` (screen readers, editors)."""
+        return not self.is_terminal or self._term in {"", "dumb"}
+
+    @property
+    def columns(self) -> int:
+        """The width in character cells."""
+        return self._size(0, "COLUMNS")
+
+    @property
+    def rows(self) -> int:
+        """The height in character cells."""
+        return self._size(1, "LINES")
+
+    def _size(self, which: int, variable: str) -> int:
+        try:
+            size = os.get_terminal_size(self._stream.fileno())[which]
+        except (OSError, ValueError, AttributeError):
+            size = 0
+        if size > 0:
+            return size
+        told = self._environ.get(variable, "")
+        return int(told) if told.isascii() and told.isdigit() and 0 < int(told) < 100_000 else _USUAL_SIZE[which]
+
+    @property
+    def is_utf8(self) -> bool:
+        """Tell whether block characters can be written."""
+        return _encoding(self._stream).lower().replace("-", "").replace("_", "") in {"utf8", "utf8sig"}
+
+    @property
+    def has_colours(self) -> bool:
+        """Tell whether emphasis is wanted: `NO_COLOR`, then `FORCE_COLOR`, then whether this is a capable terminal."""
+        if self._environ.get("NO_COLOR"):
+            return False
+        if self._environ.get("FORCE_COLOR"):
+            return True
+        return not self.is_plain
+
+    @property
+    def has_fixed_colours(self) -> bool:
+        """Tell whether the 256-colour black and white exist, which no colour scheme changes."""
+        return not self._term.startswith(_PLAIN_PALETTES)
+
+    def styled(self, text: str, style: str) -> str:
+        """Return `text` in `style` (bold, code, warning or none), or bare where colours are not wanted."""
+        sequence = _STYLES[style]
+        return f"\x1b[{sequence}m{text}\x1b[0m" if sequence and self.has_colours else text
+
+    def write(self, text: str) -> None:
+        """Write `text` at once; the caller has made server text printable. Characters the encoding lacks become `?`."""
+        encoding = _encoding(self._stream)
+        if not self.is_utf8:
+            text = text.translate(_ASCII)
+        self._stream.write(text.encode(encoding, "replace").decode(encoding))
+        self._stream.flush()
+
+    def line(self, text: str = "") -> None:
+        """Write one line."""
+        self.write(text + "\n")
+
+
+def _encoding(stream: TextIO) -> str:
+    """Return the stream's encoding; one that has none (a string in memory) takes every character."""
+    return getattr(stream, "encoding", None) or "utf-8"
+
+
+def cell_width(text: str) -> int:
+    """Return how many character cells `text` takes: East Asian wide characters two, combining marks none."""
+    width = 0
+    for character in text:
+        if unicodedata.category(character) in {"Mn", "Me"}:
+            continue
+        width += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    return width
+
+
+def cut(text: str, width: int) -> str:
+    """Return `text` shortened to `width` cells, the last one an ellipsis where something was left out."""
+    if cell_width(text) <= width:
+        return text
+    kept = ""
+    for character in text:
+        if cell_width(kept + character) > width - 1:
+            break
+        kept += character
+    return kept.rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return `text` as lines of at most `width` cells, broken between words, within a word only where it is longer."""
+    lines = [""]
+    for word in text.split():
+        candidate = f"{lines[-1]} {word}" if lines[-1] else word
+        if cell_width(candidate) <= width:
+            lines[-1] = candidate
+            continue
+        if lines[-1]:
+            lines.append("")
+        for character in word:
+            if cell_width(lines[-1] + character) > width:
+                lines.append("")
+            lines[-1] += character
+    return lines

@@ -1,0 +1,241 @@
+"""The sign-in as a person sees it: the prompt, the countdown while they type on their phone, and a clean end.
+
+The terminal is never put into another mode: no hidden cursor, no raw input. So nothing can be left behind, however the
+process ends, but a countdown line, and that is erased on every way out that Python takes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import TYPE_CHECKING
+
+from devicelogin import redaction
+from devicelogin.terminal import prompt_layout, qr_code, screen, verification_uri
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+    from types import TracebackType
+    from typing import Self
+
+    from devicelogin.models import DeviceAuthorization
+
+#: After how many seconds without an answer is the hint about a web page that refused given?
+BLOCKED_HINT_AFTER = 120
+
+BLOCKED_HINT = (
+    "If the page says that the sign-in was blocked (53003, 530033 or similar), press Ctrl-C: this code will never be "
+    "accepted. An administrator must allow the device code flow."
+)
+
+#: How long may a user code, and one fact about the sign-in, be on the screen?
+_LONGEST_CODE = 64
+_LONGEST_FACT = 300
+
+_ERASE = "\r\x1b[K"
+
+
+class SignInPrompt:
+    """Shows one device-code sign-in on a screen, from the code to the end. A context manager: leaving it cleans up.
+
+    `known_hosts` are the hosts on which the identity provider's sign-in page may lie, besides the authority's own;
+    None judges no host.
+    """
+
+    def __init__(
+        self,
+        target: screen.Screen,
+        *,
+        qr: qr_code.Wanted = "auto",
+        known_hosts: AbstractSet[str] | None = None,
+    ) -> None:
+        self._screen = target
+        self._qr = qr
+        self._known_hosts = known_hosts
+        self._countdown = ""
+        self._expires_in = 0.0
+        self._minutes = -1
+        self._hint_was_given = False
+        self._is_in_trouble = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def show(
+        self, authorization: DeviceAuthorization, *, host_name: str, app: str, tenant: str, user: str | None = None
+    ) -> None:
+        """Show where to go, the code and who asks; again for a new code after one that expired.
+
+        Raises `BadAnswerError`, before anything is written, if the server's address is none to send a person to.
+        """
+        self._erase()
+        self._expires_in = 0.0
+        self._minutes = -1
+        self._hint_was_given = False
+        uri = verification_uri.for_qr_code(authorization)
+        host = verification_uri.require_clean(authorization.verification_uri)
+        warning = None
+        if not verification_uri.is_known(host, authorization.authority, self._known_hosts):
+            warning = (
+                f"WARNING: {host} is not known as a host of this identity provider. Do not open it unless you know why."
+            )
+        bare_code = redaction.printable(authorization.user_code, limit=_LONGEST_CODE)
+        code = grouped(bare_code)
+        text = prompt_layout.PromptText(
+            address=redaction.printable(authorization.verification_uri, limit=verification_uri.LONGEST),
+            facts=_facts(authorization, host_name=host_name, app=app, tenant=tenant, user=user),
+            warning=warning,
+            code=code,
+            bare_code=bare_code if code != bare_code else None,
+        )
+        if self._screen.is_plain:
+            self._show_plain(text)
+        else:
+            self._show_arranged(text, uri)
+
+    def _show_plain(self, text: prompt_layout.PromptText) -> None:
+        """Write whole sentences: they go into log files, through pipes and to screen readers."""
+        if text.warning:
+            self._screen.line(text.warning)
+        self._screen.line("To sign in, open this address on a phone or any computer:")
+        self._screen.line(f"  {text.address}")
+        self._screen.line(f"and enter the code:  {text.code}")
+        if text.bare_code:
+            self._screen.line(f"(without the dashes: {text.bare_code})")
+        self._screen.line("This sign-in was started by:")
+        for label, value in text.facts:
+            self._screen.line(f"  {label}: {value}")
+        self._screen.line(prompt_layout.SENTENCE)
+        if self._qr in {"half", "full", "ascii"} and not text.warning:
+            self._screen.line("No QR code: this is not a terminal that can draw one")
+
+    def _show_arranged(self, text: prompt_layout.PromptText, uri: str) -> None:
+        shapes = qr_code.shapes(uri, wanted=self._qr, is_utf8=self._screen.is_utf8)
+        if text.warning:
+            shapes = qr_code.NoQrCode("the address is not to be trusted")
+        plan = prompt_layout.arrange(text, shapes, columns=self._screen.columns, rows=self._screen.rows)
+        lines = [self._styled(line) for line in plan.above]
+        if plan.shape is not None:
+            code = qr_code.render(
+                uri,
+                style=plan.shape.style,
+                quiet_zone=plan.shape.quiet_zone,
+                fixed_colours=self._screen.has_fixed_colours,
+            )
+            lines += self._side_by_side(code, plan.shape.columns, plan.beside)
+        lines += [self._styled(line) for line in plan.below]
+        self._screen.write("".join(f"{line}\n" for line in lines))
+
+    def _side_by_side(self, code: list[str], width: int, beside: list[prompt_layout.Line]) -> list[str]:
+        lines = []
+        for number in range(max(len(code), len(beside))):
+            left = code[number] if number < len(code) else " " * width
+            right = self._styled(beside[number]) if number < len(beside) else ""
+            lines.append(f"{left}{' ' * prompt_layout.GAP}{right}" if right else left)
+        return lines
+
+    def _styled(self, line: prompt_layout.Line) -> str:
+        return " " * line.indent + self._screen.styled(line.text, line.style) if line.text else ""
+
+    def waiting(self, seconds_left: float, *, note: str | None = None) -> None:
+        """Say how long the code still lives: in place on a terminal (call it once a second), a line a minute elsewhere.
+
+        `note` is a few words that stand behind it.
+        """
+        self._expires_in = max(self._expires_in, seconds_left)
+        if not self._hint_was_given and self._expires_in - seconds_left >= BLOCKED_HINT_AFTER:
+            self._hint_was_given = True
+            self._say(BLOCKED_HINT)
+        seconds = max(0, math.ceil(seconds_left))
+        if self._is_in_trouble and note is None:
+            note = "network trouble, still trying"
+        tail = f" ({redaction.printable(note)})" if note else ""
+        if self._screen.is_plain:
+            self._count_minutes(math.ceil(seconds / 60), tail)
+            return
+        text = self._countdown_text(f"{seconds // 60}:{seconds % 60:02}", tail)
+        if text != self._countdown:
+            self._screen.write(f"\r{text}\x1b[K")
+            self._countdown = text
+
+    def _countdown_text(self, left: str, tail: str) -> str:
+        """Return the longest wording that leaves the last column free, where a terminal would wrap."""
+        room = self._screen.columns - 1
+        wordings = (
+            f"Waiting for you to sign in; the code expires in {left}{tail}",
+            f"The code expires in {left}{tail}",
+        )
+        return next((text for text in wordings if screen.cell_width(text) <= room), screen.cut(left + tail, room))
+
+    def _count_minutes(self, minutes: int, tail: str) -> None:
+        if minutes == self._minutes:
+            return
+        self._minutes = minutes
+        self._screen.line(f"Waiting; the code expires in {minutes} minute{'' if minutes == 1 else 's'}{tail}")
+
+    def trouble(self, message: str) -> None:
+        """Say that a poll failed for a reason that may pass; once, until `recovered` is called."""
+        if self._is_in_trouble:
+            return
+        self._is_in_trouble = True
+        self._say(f"Network trouble ({redaction.printable(message)}); still trying until the code expires.")
+
+    def recovered(self) -> None:
+        """Note that a poll was answered, so that the next trouble is said again."""
+        if self._is_in_trouble:
+            self._is_in_trouble = False
+            self._say("The network is back.")
+
+    def done(self, *lines: str) -> None:
+        """End the countdown and write `lines`, which may hold server text."""
+        self._erase()
+        for line in lines:
+            self._screen.line(redaction.printable(line, limit=verification_uri.LONGEST))
+
+    def close(self) -> None:
+        """Erase the countdown line. Never raises: it runs while another error is on its way."""
+        with contextlib.suppress(OSError, ValueError):
+            self._erase()
+
+    def _say(self, text: str) -> None:
+        """Write a message of our own above the countdown line."""
+        self._erase()
+        lines = [text] if self._screen.is_plain else screen.wrapped(text, self._screen.columns - 1)
+        for line in lines:
+            self._screen.line(line)
+
+    def _erase(self) -> None:
+        if self._countdown:
+            self._countdown = ""
+            self._screen.write(_ERASE)
+
+
+def _facts(
+    authorization: DeviceAuthorization, *, host_name: str, app: str, tenant: str, user: str | None
+) -> tuple[tuple[str, str], ...]:
+    """Return who asks, made printable."""
+    facts = [("host", f"{host_name}, user {user}" if user else host_name), ("app", app)]
+    if authorization.client_id not in app:
+        facts.append(("client", authorization.client_id))
+    facts += [("tenant", tenant), ("scopes", ", ".join(authorization.scopes))]
+    return tuple((label, redaction.printable(value, limit=_LONGEST_FACT)) for label, value in facts)
+
+
+def grouped(user_code: str) -> str:
+    """Return `user_code` in groups of three or four, with dashes; as it is where it has separators or is short."""
+    if not user_code.isalnum() or len(user_code) <= 4:
+        return user_code
+    count = -(-len(user_code) // 4)
+    size, larger = divmod(len(user_code), count)
+    groups = []
+    start = 0
+    for number in range(count):
+        end = start + size + (1 if number < larger else 0)
+        groups.append(user_code[start:end])
+        start = end
+    return "-".join(groups)
