@@ -80,12 +80,20 @@ def read(path: str) -> bytes | None:
             raise errors.ConfigError(
                 f"{path} is a link; a file of ours is never one", hint=f"look at it: ls -l {path}"
             ) from error
-        raise errors.StoreUnusableError(
+        family = errors.ConfigError if error.errno in (errno.EACCES, errno.EPERM) else errors.StoreUnusableError
+        raise family(
             f"cannot read {path}: {error.strerror}", hint=f"look at its owner and mode: ls -l {path}"
         ) from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         _check_file(path, os.fstat(descriptor))
-        content = file.read(SIZE_LIMIT + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(SIZE_LIMIT + 1)
+    except OSError as error:
+        raise errors.StoreUnusableError(
+            f"cannot read {path}: {error.strerror}", hint="look at the disk: dmesg"
+        ) from error
+    finally:
+        os.close(descriptor)
     if len(content) > SIZE_LIMIT:
         raise errors.ConfigError(f"{path} is larger than {SIZE_LIMIT} bytes", hint=f"look at it: ls -l {path}")
     return content

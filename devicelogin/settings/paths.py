@@ -106,6 +106,32 @@ def locate(environ: Mapping[str, str]) -> Places:
     )
 
 
+def check_home_owner(environ: Mapping[str, str]) -> None:
+    """Raise ConfigError where our files would go below a HOME that is missing or somebody else's.
+
+    `sudo -E` and a `su` without `-` leave the caller's HOME in place: what root writes there its owner can no longer
+    read. With DEVICELOGIN_HOME, or with both XDG directories set, HOME is not used and not looked at.
+    """
+    named = environ.get("DEVICELOGIN_HOME") or all(
+        os.path.isabs(environ.get(variable, "")) for variable in ("XDG_CONFIG_HOME", "XDG_STATE_HOME")
+    )
+    if named or not hasattr(os, "geteuid"):
+        return
+    home = environ.get("HOME", "")
+    try:
+        owner = os.stat(home).st_uid
+    except OSError as error:
+        raise errors.ConfigError(
+            f"HOME is {ascii(home) if home else 'not set'}: {error.strerror}",
+            hint="export DEVICELOGIN_HOME=/path/of/a/private/directory",
+        ) from error
+    if owner != os.geteuid():
+        raise errors.ConfigError(
+            f"HOME, {home!a}, belongs to user id {owner}, but this runs as user id {os.geteuid()}",
+            hint="run it without sudo, or as that user with sudo -H; for a service, set DEVICELOGIN_HOME",
+        )
+
+
 def check_profile_name(name: str) -> str:
     """Return `name`. Raises UsageError where it cannot be a profile's name."""
     if not _PROFILE_NAME.match(name):
@@ -131,9 +157,10 @@ def _xdg(environ: Mapping[str, str], variable: str, default: str) -> str:
 
 def _runtime(environ: Mapping[str, str]) -> str | None:
     given = environ.get("XDG_RUNTIME_DIR", "")
+    if not hasattr(os, "getuid"):
+        return None
     candidates = [given] if os.path.isabs(given) else []
-    if hasattr(os, "getuid"):
-        candidates.append(f"/run/user/{os.getuid()}")
+    candidates.append(f"/run/user/{os.getuid()}")
     for directory in candidates:
         try:
             facts = os.stat(directory)

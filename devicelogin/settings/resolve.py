@@ -1,0 +1,271 @@
+"""Flag > environment > profile > default: the settings of one command, each with the words for where it came from.
+
+Whoever passes flags uses the names of the profile's keys; None, and an empty list, mean that a flag was not given. An
+environment variable that is empty counts as not set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from devicelogin import clouds, errors, redaction
+from devicelogin.settings import profile, shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from devicelogin.settings.paths import ProfilePaths
+
+T = TypeVar("T")
+
+#: What is the source of a value that nobody gave?
+DEFAULT = "default"
+
+FLAGS = {
+    "client_id": "--client-id",
+    "tenant": "--tenant",
+    "authority": "--authority",
+    "oidc_issuer": "--oidc-issuer",
+    "scopes": "--scope",
+    "graph_root": "--graph-root",
+    "ca_file": "--ca-file",
+    "min_valid": "--min-valid",
+    "store": "--store",
+    "qr": "--qr",
+}
+VARIABLES = {
+    "client_id": "DEVICELOGIN_CLIENT_ID",
+    "tenant": "DEVICELOGIN_TENANT",
+    "authority": "DEVICELOGIN_AUTHORITY",
+    "oidc_issuer": "DEVICELOGIN_OIDC_ISSUER",
+    "scopes": "DEVICELOGIN_SCOPE",
+    "graph_root": "DEVICELOGIN_GRAPH_ROOT",
+    "ca_file": "DEVICELOGIN_CA_FILE",
+    "min_valid": "DEVICELOGIN_MIN_VALID",
+    "store": "DEVICELOGIN_STORE",
+    "qr": "DEVICELOGIN_QR",
+}
+# On Azure machines these name a managed identity, so they only ever fill a gap, and only where a person watches.
+_AZURE_VARIABLES = {"client_id": "AZURE_CLIENT_ID", "tenant": "AZURE_TENANT_ID"}
+_OTHER_VARIABLES = ("DEVICELOGIN_PROFILE", "DEVICELOGIN_HOME")
+# Set by us for hooks, which may run devicelogin again, and by our tests.
+_NOT_SETTINGS = frozenset(
+    f"DEVICELOGIN_{name}" for name in ("EVENT", "CODE", "URI", "EXPIRES_AT", "QR_FILE", "REASON", "SOAK")
+)
+# A wrong one of these is a wrong argument (exit 2); a wrong client id, authority or file is a wrong configuration (78).
+_PLAIN_ARGUMENTS = frozenset({"scopes", "min_valid", "store", "qr"})
+
+
+@dataclass(frozen=True, slots=True)
+class Value(Generic[T]):
+    """A setting and the words for where it came from: `--tenant`, `environment variable X`, `profile /path`, `default`."""
+
+    value: T
+    source: str
+
+    @property
+    def explicit(self) -> bool:
+        """Tell whether somebody gave it."""
+        return self.source != DEFAULT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything a command may want to know, checked.
+
+    `authority_url` has no slash at its end; `is_oidc` tells an OpenID issuer from an Entra-shaped authority.
+    `authority_key` is `tenant`, `authority` or `oidc_issuer` and `authority_choice` what was written there. `graph_root`
+    None: to be derived at login. `min_valid` (seconds) None: derived from the token's lifetime. `bind` None: `machine`
+    where this machine has an identity. `notes` are sentences for the person who signs in.
+    """
+
+    profile: str
+    client_id: Value[str | None]
+    authority_url: Value[str]
+    is_oidc: bool
+    authority_key: str
+    authority_choice: str
+    scopes: Value[tuple[str, ...]]
+    graph_root: Value[str | None]
+    ca_file: Value[str | None]
+    min_valid: Value[int | None]
+    store: Value[str]
+    key: Value[str | tuple[str, ...]]
+    bind: Value[str | None]
+    cache: Value[str]
+    qr: Value[str]
+    on_code: Value[tuple[str, ...]]
+    on_login_needed: Value[tuple[str, ...]]
+    remote_login: Value[bool]
+    remote_login_hours: Value[str | None]
+    notes: tuple[str, ...] = ()
+
+    def profile_changes(self) -> dict[str, object]:
+        """Return what login writes into the profile, so that later commands need no options (for `write_profile`)."""
+        changes: dict[str, object] = dict.fromkeys(profile.AUTHORITY_KEYS)
+        changes[self.authority_key] = self.authority_choice
+        changes["client_id"] = self.client_id.value
+        changes["scopes"] = list(self.scopes.value)
+        if self.graph_root.explicit:
+            changes["graph_root"] = self.graph_root.value
+        if self.ca_file.explicit:
+            changes["ca_file"] = self.ca_file.value
+        if self.store.explicit:
+            changes["store"] = None if self.store.value == "auto" else self.store.value
+        return changes
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """One place where settings are given, and how it names each of them."""
+
+    is_flags: bool
+    values: Mapping[str, object]
+    source: Callable[[str], str]
+
+    def read(self, name: str, parse: Callable[[object], T]) -> Value[T]:
+        try:
+            return Value(parse(self.values[name]), self.source(name))
+        except shapes.BadValueError as bad:
+            usage = self.is_flags and name in _PLAIN_ARGUMENTS
+            family = errors.UsageError if usage else errors.ConfigError
+            words = name.replace("_", " ")
+            raise family(f"cannot use the {words} of {self.source(name)}: {bad.why}", hint=bad.hint) from None
+
+    def authority_key(self) -> str | None:
+        given = [key for key in profile.AUTHORITY_KEYS if key in self.values]
+        if len(given) > 1:
+            family = errors.UsageError if self.is_flags else errors.ConfigError
+            raise family(
+                f"{self.source(given[0])} and {self.source(given[1])} exclude each other",
+                hint="keep the one that names your identity provider and leave out the other",
+            )
+        return given[0] if given else None
+
+
+def resolve(
+    paths: ProfilePaths, flags: Mapping[str, object], environ: Mapping[str, str], *, for_login: bool
+) -> Settings:
+    """Return the settings of one command.
+
+    `for_login`: `--scope` adds to the other scopes instead of replacing them, and AZURE_CLIENT_ID and AZURE_TENANT_ID
+    fill gaps. Raises ConfigError for what is wrong in the profile or the environment and for a wrong client id,
+    authority, Graph root or CA file wherever it was given; UsageError for other wrong flags.
+    """
+    levels = _levels(paths, flags, environ)
+    azure = _azure_level(environ) if for_login else _Level(False, {}, str)
+    authority_key, authority_url = _authority([*levels, azure])
+    is_oidc = authority_key == "oidc_issuer"
+    if is_oidc:
+        client_id = _pick(levels, "client_id", shapes.oidc_client_id, None)
+    else:
+        client_id = _pick([*levels, azure], "client_id", shapes.client_id, None)
+    choice = authority_url.value
+    if authority_key == "tenant":
+        choice = choice.rpartition("/")[2]
+    return Settings(
+        profile=paths.profile,
+        client_id=client_id,
+        authority_url=authority_url,
+        is_oidc=is_oidc,
+        authority_key=authority_key,
+        authority_choice=choice,
+        scopes=_scopes(levels, is_oidc=is_oidc, add_flags=for_login),
+        graph_root=_pick(levels, "graph_root", shapes.graph_root, None),
+        ca_file=_ca_file(levels, paths, environ),
+        min_valid=_pick(levels, "min_valid", shapes.min_valid, None),
+        store=_pick(levels, "store", shapes.store, "auto"),
+        key=_pick(levels, "key", shapes.key, "file"),
+        bind=_pick(levels, "bind", lambda given: shapes.one_of(given, ("machine", "none")), None),
+        cache=_pick(levels, "cache", lambda given: shapes.one_of(given, ("on", "off")), "on"),
+        qr=_pick(levels, "qr", lambda given: shapes.one_of(given, shapes.QR_FORMS), "auto"),
+        on_code=_pick(levels, "on_code", shapes.command, ()),
+        on_login_needed=_pick(levels, "on_login_needed", shapes.command, ()),
+        remote_login=_pick(levels, "remote_login", shapes.flag, False),
+        remote_login_hours=_pick(levels, "remote_login_hours", shapes.hours, None),
+        notes=_azure_notes(client_id, authority_url) + _unknown_variables(environ),
+    )
+
+
+def _levels(paths: ProfilePaths, flags: Mapping[str, object], environ: Mapping[str, str]) -> tuple[_Level, ...]:
+    strange = sorted(set(flags) - set(FLAGS))
+    if strange:
+        raise errors.InternalError(f"no such flag: {', '.join(strange)}", hint="please report this")
+    given = {name: value for name, value in flags.items() if value is not None and value not in ((), [])}
+    in_environment: dict[str, object] = {name: environ[key] for name, key in VARIABLES.items() if environ.get(key)}
+    if "scopes" in in_environment:
+        in_environment["scopes"] = environ[VARIABLES["scopes"]].split()
+    saved = profile.read_profile(paths)
+    return (
+        _Level(True, given, FLAGS.__getitem__),
+        _Level(False, in_environment, lambda name: f"environment variable {VARIABLES[name]}"),
+        _Level(False, saved.values, lambda _name: f"profile {saved.path}"),
+    )
+
+
+def _azure_level(environ: Mapping[str, str]) -> _Level:
+    found = {name: environ[key] for name, key in _AZURE_VARIABLES.items() if environ.get(key)}
+    return _Level(False, found, lambda name: f"environment variable {_AZURE_VARIABLES[name]}")
+
+
+def _pick(levels: Sequence[_Level], name: str, parse: Callable[[object], T], default: T) -> Value[T]:
+    for level in levels:
+        if name in level.values:
+            return level.read(name, parse)
+    return Value(default, DEFAULT)
+
+
+def _authority(levels: Sequence[_Level]) -> tuple[str, Value[str]]:
+    parsers = {"tenant": _tenant_url, "authority": shapes.authority, "oidc_issuer": shapes.oidc_issuer}
+    for level in levels:
+        key = level.authority_key()
+        if key is not None:
+            return key, level.read(key, parsers[key])
+    return "tenant", Value(_tenant_url("organizations"), DEFAULT)
+
+
+def _tenant_url(given: object) -> str:
+    return f"https://{clouds.DEFAULT_LOGIN_HOST}/{shapes.tenant(given)}"
+
+
+def _scopes(levels: tuple[_Level, ...], *, is_oidc: bool, add_flags: bool) -> Value[tuple[str, ...]]:
+    def parse(given: object) -> tuple[str, ...]:
+        return shapes.scopes(given, is_oidc=is_oidc)
+
+    flags, *others = levels
+    if not add_flags or "scopes" not in flags.values:
+        return _pick(levels, "scopes", parse, () if is_oidc else ("User.Read",))
+    added = flags.read("scopes", parse)
+    nothing: tuple[str, ...] = ()
+    saved = _pick(others, "scopes", parse, nothing)
+    together = shapes.scopes(saved.value + added.value, is_oidc=is_oidc)
+    return Value(together, f"{added.source} and {saved.source}" if saved.explicit else added.source)
+
+
+def _ca_file(levels: tuple[_Level, ...], paths: ProfilePaths, environ: Mapping[str, str]) -> Value[str | None]:
+    def parse(given: object, directory: str) -> str:
+        return shapes.ca_file(given, directory=directory, home=environ.get("HOME", ""))
+
+    *nearer, saved = levels
+    if any("ca_file" in level.values for level in nearer):
+        return _pick(nearer, "ca_file", lambda given: parse(given, ""), None)
+    # A profile is read from wherever cron starts us, so its relative paths begin beside it.
+    return _pick([saved], "ca_file", lambda given: parse(given, paths.places.config), None)
+
+
+def _azure_notes(*values: Value[str | None] | Value[str]) -> tuple[str, ...]:
+    filled = [value for value in values if value.source.startswith("environment variable AZURE_")]
+    return tuple(f"using {value.value}, from {value.source}, for want of a setting of our own" for value in filled)
+
+
+def _unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
+    known = (*VARIABLES.values(), *_OTHER_VARIABLES)
+    notes = []
+    for name in sorted(environ):
+        if name.startswith("DEVICELOGIN_") and name not in known and name not in _NOT_SETTINGS:
+            close = profile.nearest(name, known)
+            meant = f"; did you mean {close}?" if close else ""
+            shown = redaction.printable(name, limit=80)
+            notes.append(f"the environment variable {shown} has no effect: there is no such setting{meant}")
+    return tuple(notes)
