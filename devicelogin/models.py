@@ -17,7 +17,7 @@ class Account:
     name: str
     issuer: str
     subject: str
-    home_account_id: str
+    home_account_id: str = ""
     tenant_id: str | None = None
     object_id: str | None = None
 
@@ -64,6 +64,32 @@ class DeviceAuthorization:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenAnswer:
+    """A successful answer of the token endpoint (RFC 6749 section 5.1), whatever library read it.
+
+    `expires_in` is seconds. `home_account_id` is MSAL's name for the account. `scopes` are the granted ones; where the server named none, those asked for. `server_date` is
+    the answer's `Date` in seconds since 1970. `credentials` is what a later refresh needs, as text.
+    """
+
+    access_token: str = field(repr=False)
+    token_type: str
+    expires_in: int
+    scopes: tuple[str, ...]
+    refresh_token: str | None = field(repr=False)
+    id_token: str | None = field(repr=False)
+    credentials: str = field(repr=False)
+    home_account_id: str = ""
+    server_date: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """The person has not yet finished (RFC 8628 section 3.5); `interval` is the seconds to wait before the next poll."""
+
+    interval: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SecretRecord:
     """What a secret store keeps under one name: a text that only its writer understands, and which one is newer."""
 
@@ -92,7 +118,8 @@ class StoreLocation:
 class SignIn:
     """The trace of a saved sign-in: who, with what, where the secret lies. Not secret (file `sign-in`).
 
-    `state` is `pending` while the secret is being saved and `saved` once it was read back.
+    `state` is `pending` while the secret is being saved and `saved` once it was read back. `previous` names the place of
+    an older secret that a login to another store is about to replace, so that none is ever without a trace.
     """
 
     state: str
@@ -105,15 +132,20 @@ class SignIn:
     scopes: tuple[str, ...]
     granted_scopes: tuple[str, ...]
     location: StoreLocation
+    previous: StoreLocation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """How old a saved sign-in is: seconds since 1970, and the generation of its record (file `times`)."""
+    """How old a saved sign-in is: seconds since 1970, and the generation of its record (file `times`).
+
+    `refused` says in words why the provider no longer accepts it, None while it does.
+    """
 
     generation: int
     made: int
     last_refreshed: int
+    refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,175 @@
+"""The identity provider's own description of itself: fetched once, checked, and never believed beyond its own host.
+
+Entra's document is OpenID Connect Discovery 1.0 under `{authority}/v2.0`; other providers have theirs under the issuer.
+With an Entra-shaped authority every endpoint must be on the authority's host. With an OpenID issuer endpoints may be
+elsewhere, because the document is only accepted if its `issuer` is the URL that was asked for (design decision D8).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from devicelogin import errors, redaction
+
+if TYPE_CHECKING:
+    from devicelogin.http_session import HttpSession, JsonAnswer
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
+
+#: Which signature algorithms may an ID token have? Asymmetric ones only: `none` and the HMAC family would let anyone sign.
+_ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """What a checked discovery document said. `issuer` may hold Entra's literal `{tenantid}`."""
+
+    url: str
+    is_oidc: bool
+    issuer: str
+    token_endpoint: str
+    jwks_uri: str
+    authorization_endpoint: str
+    device_authorization_endpoint: str | None
+    revocation_endpoint: str | None
+    graph_host: str | None
+    id_token_algorithms: tuple[str, ...]
+
+    @property
+    def origin(self) -> str:
+        """The host, with its port where it is not 443, that a person would recognise."""
+        return urlsplit(self.url).netloc
+
+    def other_hosts(self) -> tuple[str, ...]:
+        """Return the hosts besides `origin` to which this provider sends us, sorted (OpenID issuers only)."""
+        named = (self.token_endpoint, self.jwks_uri, self.device_authorization_endpoint, self.revocation_endpoint)
+        hosts = {urlsplit(endpoint).netloc for endpoint in named if endpoint}
+        return tuple(sorted(hosts - {self.origin}))
+
+
+def discovery_url(url: str, *, is_oidc: bool) -> str:
+    """Return where the discovery document of the authority or issuer `url` is."""
+    return url.rstrip("/") + ("" if is_oidc else "/v2.0") + "/.well-known/openid-configuration"
+
+
+def request_provider(http: HttpSession, url: str, *, is_oidc: bool) -> Provider:
+    """Fetch and check the discovery document of `url`.
+
+    Raises ConfigError for an unknown tenant, an issuer that is not the URL, or endpoints on a foreign host;
+    BadAnswerError for a document that is none; TryLaterError where the network or the server fails.
+    """
+    answer = http.get_json(discovery_url(url, is_oidc=is_oidc), headers={"Accept": "application/json"})
+    if answer.status != 200:
+        raise _refused(answer, url, is_oidc=is_oidc)
+    provider = _parse(answer.body, url, is_oidc=is_oidc)
+    _check_issuer(provider)
+    _check_endpoints(provider)
+    return provider
+
+
+def _refused(answer: JsonAnswer, url: str, *, is_oidc: bool) -> errors.DeviceLoginError:
+    error = redaction.printable(answer.body.get("error", ""), limit=60)
+    detail = f"HTTP {answer.status}" + (f", {error}" if error else "")
+    if is_oidc:
+        return errors.ConfigError(
+            f"there is no OpenID provider at {url}",
+            hint="check the URL: it is the issuer as its operator publishes it, such as https://id.example.org/realms/home",
+            detail=detail,
+        )
+    parts = urlsplit(url)
+    tenant = parts.path.strip("/")
+    return errors.ConfigError(
+        f"{parts.netloc} does not know the tenant {redaction.printable(tenant, limit=100)}",
+        hint="check the tenant: its id or a domain of it, such as devicelogin login --tenant contoso.onmicrosoft.com",
+        detail=detail,
+        correlation_id=_text(answer.body, "correlation_id"),
+        code="unknown_tenant",
+    )
+
+
+def _parse(body: dict[str, object], url: str, *, is_oidc: bool) -> Provider:
+    def required(name: str) -> str:
+        value = _text(body, name)
+        if value is None:
+            raise errors.BadAnswerError(
+                f"the discovery document of {urlsplit(url).netloc} names no {name}",
+                hint="check the address in a browser: " + discovery_url(url, is_oidc=is_oidc),
+            )
+        return value
+
+    token_endpoint = required("token_endpoint")
+    advertised = body.get("id_token_signing_alg_values_supported")
+    algorithms = tuple(a for a in advertised if a in _ASYMMETRIC) if isinstance(advertised, list) else ()
+    graph_host = _text(body, "msgraph_host")
+    return Provider(
+        url=url,
+        is_oidc=is_oidc,
+        issuer=required("issuer"),
+        token_endpoint=token_endpoint,
+        jwks_uri=required("jwks_uri"),
+        # Required by the specification, but the device flow never goes there, so its absence is no reason to stop.
+        authorization_endpoint=_text(body, "authorization_endpoint") or token_endpoint,
+        device_authorization_endpoint=_text(body, "device_authorization_endpoint"),
+        revocation_endpoint=_text(body, "revocation_endpoint"),
+        graph_host=graph_host if graph_host and _HOST_NAME.match(graph_host) else None,
+        # Entra signs with RS256 only (access-tokens.md); a provider that names nothing means RS256 (OIDC Core 2).
+        id_token_algorithms=algorithms if is_oidc and algorithms else ("RS256",),
+    )
+
+
+def _check_issuer(provider: Provider) -> None:
+    # OpenID Connect Discovery 4.3: the issuer MUST be the URL that was used. A trailing slash may differ, because people
+    # copy it without.
+    if provider.is_oidc and provider.issuer.rstrip("/") != provider.url.rstrip("/"):
+        issuer = redaction.printable(provider.issuer, limit=200)
+        raise errors.ConfigError(
+            f"the provider at {provider.url} calls itself {issuer}",
+            hint=f"if that is the one you mean: devicelogin login --oidc-issuer {issuer}",
+        )
+
+
+def _check_endpoints(provider: Provider) -> None:
+    endpoints = {
+        "token_endpoint": provider.token_endpoint,
+        "jwks_uri": provider.jwks_uri,
+        "authorization_endpoint": provider.authorization_endpoint,
+        "device_authorization_endpoint": provider.device_authorization_endpoint,
+        "revocation_endpoint": provider.revocation_endpoint,
+    }
+    for name, endpoint in endpoints.items():
+        if endpoint is not None:
+            _check_endpoint(provider, name, endpoint)
+
+
+def _check_endpoint(provider: Provider, name: str, endpoint: str) -> None:
+    shown = redaction.printable(endpoint, limit=120)
+    try:
+        parts = urlsplit(endpoint)
+        usable = parts.scheme == "https" and bool(parts.hostname) and parts.username is None and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or endpoint != shown or " " in endpoint:
+        raise errors.BadAnswerError(
+            f"the discovery document of {provider.origin} has no usable {name}: {shown}",
+            hint="check the address in a browser: " + discovery_url(provider.url, is_oidc=provider.is_oidc),
+        )
+    # SECURITY: the tokens go where this document says. An authority speaks for its own host only (faults B10).
+    if not provider.is_oidc and _origin(endpoint) != _origin(provider.url):
+        raise errors.ConfigError(
+            f"{provider.origin} names a {name} on another host, {parts.netloc}; nothing was sent there",
+            hint="check --authority; an OpenID provider that is spread over hosts is given with --oidc-issuer URL",
+            code="foreign_endpoint",
+        )
+
+
+def _origin(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return ((parts.hostname or "").lower(), parts.port or 443)
+
+
+def _text(body: dict[str, object], name: str) -> str | None:
+    value = body.get(name)
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,301 @@
+"""An error of the identity provider in plain words, with what to do about it and the exit code it deserves.
+
+What to do next is decided by `error` alone, as RFC 6749, RFC 8628 and Microsoft say; AADSTS numbers may change at any time.
+A known number only chooses better words and, between "sign in again" (4) and "an administrator must act" (77), which of
+the two it is (design decision D9).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from devicelogin import errors, redaction
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Where does Microsoft explain a number?
+_LOOKUP = "https://login.microsoftonline.com/error?code={}"
+
+_CORRELATION = re.compile(r"[0-9a-fA-F-]{8,40}\Z")
+_NUMBER = re.compile(r"AADSTS(\d{4,9})\b")
+
+#: At the token endpoint these mean "come back later", whatever else is said (RFC 6749 4.1.2.1; Microsoft's list).
+TRANSIENT = frozenset({"temporarily_unavailable", "server_error"})
+
+_EXPIRED = frozenset({"expired_token", "code_expired"})
+_DECLINED = frozenset({"access_denied", "authorization_declined"})
+_SIGN_IN_AGAIN = frozenset(
+    {"invalid_grant", "interaction_required", "login_required", "consent_required", "account_selection_required"}
+)
+_NOT_THIS_APP = frozenset({"invalid_client", "unauthorized_client", "unsupported_grant_type"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An OAuth error answer (RFC 6749 section 5.2), reduced to what may be shown and acted upon."""
+
+    error: str
+    suberror: str = ""
+    number: int | None = None
+    correlation_id: str | None = None
+    claims: str | None = None
+
+    @property
+    def detail(self) -> str:
+        """The codes for whoever has to look them up."""
+        words = [self.error, self.suberror, f"AADSTS{self.number}" if self.number else ""]
+        return ", ".join(word for word in words if word)
+
+
+class _Advice(NamedTuple):
+    words: str
+    hint: str
+    admin: bool = False
+
+
+_AGAIN = "sign in again: {login}"
+_BLOCKED = "ask an administrator to exclude this app or user from that Conditional Access policy, naming the code below"
+_CLIENT = (
+    "check the Application (client) ID and the tenant in the app registration: {login} --client-id ID --tenant TENANT"
+)
+
+#: What the numbers mean; the evidence for each stands in Microsoft's error code reference.
+_KNOWN: dict[int, _Advice] = {
+    # the app registration
+    7000218: _Advice(
+        "the app registration does not allow public client flows, which the device flow is",
+        'its owner sets "Allow public client flows" to Yes (Entra admin center, App registrations, Authentication)',
+    ),
+    700016: _Advice("the tenant does not know this app", _CLIENT),
+    700025: _Advice("the app registration is one for a web server, not a public client", _CLIENT),
+    7000112: _Advice(
+        "the app is disabled in this tenant", "ask an administrator to enable the enterprise app", admin=True
+    ),
+    50194: _Advice("the app is registered for one tenant only", "name it: {login} --tenant TENANT"),
+    9002332: _Advice("the app does not accept personal accounts", "name the tenant: {login} --tenant TENANT"),
+    90133: _Advice("this tenant name does not allow the device flow", "name the tenant: {login} --tenant TENANT"),
+    50059: _Advice("the tenant is not known from the request", "name it: {login} --tenant TENANT"),
+    90002: _Advice("there is no such tenant", "check the tenant's id or domain: {login} --tenant TENANT"),
+    650057: _Advice(
+        "the app registration does not list that permission", "add it under API permissions, then: {login}"
+    ),
+    65005: _Advice("the app registration does not list that permission", "add it under API permissions, then: {login}"),
+    # scopes
+    70011: _Advice(
+        "one of the scopes is not valid",
+        "check their spelling; all of them belong to one resource: {login} --scope SCOPE",
+    ),
+    28002: _Advice("one of the scopes is not valid", "check their spelling: {login} --scope SCOPE"),
+    500011: _Advice(
+        "the resource of the scope is not known in this tenant", "check the scope's address: {login} --scope SCOPE"
+    ),
+    # consent
+    65001: _Advice("a permission was not consented to", _AGAIN),
+    65004: _Advice("consent was declined", "sign in again and accept: {login}"),
+    90094: _Advice(
+        "the permission needs an administrator's consent",
+        "ask an administrator to grant consent to the app",
+        admin=True,
+    ),
+    90095: _Advice(
+        "an administrator has to approve the request for consent first",
+        "wait for the approval, then: {login}",
+        admin=True,
+    ),
+    # the refresh token is over
+    700082: _Advice(
+        "its refresh token was not used for too long", _AGAIN + "; a job that runs at least monthly keeps it alive"
+    ),
+    70043: _Advice(
+        "a policy limits how long a sign-in lasts",
+        _AGAIN + "; it will end again after the same time unless the policy changes",
+    ),
+    50173: _Advice("it was revoked or the password was changed", _AGAIN),
+    50132: _Advice("the session was ended by a password change or an administrator", _AGAIN),
+    50133: _Advice("the session was ended by a password change", _AGAIN),
+    70008: _Advice("its refresh token has expired or was revoked", _AGAIN),
+    70000: _Advice("its refresh token is not valid any more", _AGAIN),
+    700084: _Advice(
+        "the app is registered as a single-page app, whose sign-ins end after a day",
+        "register it as a mobile and desktop app, then: {login}",
+    ),
+    # more proof is wanted
+    50072: _Advice(
+        "the account must set up multi-factor authentication", "do that at https://aka.ms/mfasetup, then: {login}"
+    ),
+    50079: _Advice(
+        "the account must set up multi-factor authentication", "do that at https://aka.ms/mfasetup, then: {login}"
+    ),
+    50074: _Advice("multi-factor authentication is needed", _AGAIN),
+    50076: _Advice("multi-factor authentication is needed", _AGAIN),
+    50078: _Advice("the multi-factor authentication is too old", _AGAIN),
+    50158: _Advice("another service's challenge has to be met", _AGAIN),
+    50055: _Advice("the password has expired", "change it, then: {login}"),
+    50144: _Advice("the password has expired", "change it, then: {login}"),
+    # only an administrator can help
+    50057: _Advice("the user account is disabled", "ask an administrator to enable it", admin=True),
+    50105: _Advice(
+        "the user is not assigned to the app",
+        "ask an administrator to assign the user to the enterprise app",
+        admin=True,
+    ),
+    50053: _Advice("the account is locked", "wait a while, or ask an administrator to unblock it", admin=True),
+    50005: _Advice("a policy does not allow this platform", _BLOCKED, admin=True),
+    50097: _Advice("a policy wants a registered device, which the device flow cannot prove", _BLOCKED, admin=True),
+    50131: _Advice("a Conditional Access policy refused", _BLOCKED, admin=True),
+    53000: _Advice("a policy wants a compliant device, which the device flow cannot prove", _BLOCKED, admin=True),
+    53001: _Advice("a policy wants a domain-joined device, which the device flow cannot prove", _BLOCKED, admin=True),
+    53002: _Advice("a policy wants another app", _BLOCKED, admin=True),
+    53003: _Advice("a Conditional Access policy blocks it", _BLOCKED, admin=True),
+    53004: _Advice("a policy blocks setting up multi-factor authentication", _BLOCKED, admin=True),
+    53010: _Advice("a policy blocks setting up multi-factor authentication from here", _BLOCKED, admin=True),
+    53011: _Advice("the account is blocked because it is at risk", _BLOCKED, admin=True),
+    530032: _Advice("a security policy of the tenant blocks it", _BLOCKED, admin=True),
+    530033: _Advice("a Conditional Access policy blocks the device flow", _BLOCKED, admin=True),
+    530034: _Advice("a policy of the home tenant blocks it", _BLOCKED, admin=True),
+    530035: _Advice("the tenant's security defaults block it", _BLOCKED, admin=True),
+    500021: _Advice("tenant restrictions block it", _BLOCKED, admin=True),
+    500212: _Advice("a cross-tenant policy blocks it", _BLOCKED, admin=True),
+    # loops
+    50196: _Advice("too many requests in a row", "wait some minutes; nothing was lost"),
+}
+
+
+def read_refusal(answer: Mapping[str, object]) -> Refusal:
+    """Reduce an error answer of any shape to what may be shown; nothing of its paragraph survives but the number."""
+    error = answer.get("error")
+    suberror = answer.get("suberror")
+    correlation = answer.get("correlation_id")
+    claims = answer.get("claims")
+    return Refusal(
+        error=redaction.printable(error, limit=60) if isinstance(error, str) and error else "unknown_error",
+        suberror=redaction.printable(suberror, limit=60) if isinstance(suberror, str) else "",
+        number=_number(answer),
+        correlation_id=correlation if isinstance(correlation, str) and _CORRELATION.match(correlation) else None,
+        claims=claims if isinstance(claims, str) else None,
+    )
+
+
+def start_refused(refusal: Refusal, *, profile: str) -> errors.DeviceLoginError:
+    """Return the error for a device-authorization request that was refused (RFC 8628 section 3.2)."""
+    return _before_saved(refusal, profile, "the sign-in could not be started")
+
+
+def poll_refused(refusal: Refusal, *, profile: str) -> errors.DeviceLoginError:
+    """Return the error for a poll that was refused for good (RFC 8628 section 3.5)."""
+    if refusal.error in _DECLINED:
+        return _make(
+            errors.LoginNotCompletedError,
+            refusal,
+            "the sign-in was declined in the browser; nothing was saved",
+            _again(profile),
+            code="declined",
+        )
+    if (
+        refusal.error in _EXPIRED
+        or refusal.error == "bad_verification_code"
+        or refusal.number in {70019, 70020, 7000014}
+    ):
+        return expired(profile=profile, refusal=refusal)
+    return _before_saved(refusal, profile, "the sign-in was refused")
+
+
+def expired(*, profile: str, refusal: Refusal | None = None) -> errors.LoginNotCompletedError:
+    """Return the error for a code that nobody entered in time."""
+    return errors.LoginNotCompletedError(
+        "the code was not entered in time and is no longer valid; nothing was saved",
+        hint=f"run {_login(profile)} again; it shows a new code",
+        detail=refusal.detail if refusal else None,
+        correlation_id=refusal.correlation_id if refusal else None,
+        code="code_expired",
+    )
+
+
+def refresh_refused(refusal: Refusal, *, profile: str, who: str) -> errors.DeviceLoginError:
+    """Return the error for a refresh that was refused (RFC 6749 section 5.2). `who` names the saved sign-in's account."""
+    known = _advice(refusal, profile)
+    if _is_transient(refusal):
+        return _transient(refusal)
+    subject = f"the saved sign-in of {redaction.printable(who, limit=80)} is no longer accepted"
+    words = f"{subject}: {known.words}" if known else subject
+    hint = known.hint if known else _again(profile)
+    if refusal.error in _NOT_THIS_APP and not (known and known.admin):
+        return _make(errors.ConfigError, refusal, words, known.hint if known else _fill(_CLIENT, profile))
+    if refusal.error in {"invalid_scope", "invalid_resource", "invalid_target", "invalid_request", "invalid_tenant"}:
+        return _make(
+            errors.ConfigError,
+            refusal,
+            known.words if known else "the identity provider does not accept what was asked for",
+            known.hint if known else f"check the scopes: {_login(profile)} --scope SCOPE",
+        )
+    family = errors.DeniedByPolicyError if known and known.admin else errors.LoginRequiredError
+    return _make(family, refusal, words, hint)
+
+
+def _before_saved(refusal: Refusal, profile: str, subject: str) -> errors.DeviceLoginError:
+    known = _advice(refusal, profile)
+    if _is_transient(refusal):
+        return _transient(refusal)
+    words = f"{subject}: {known.words}" if known else f"{subject} by the identity provider"
+    hint = known.hint if known else _lookup(refusal) or _again(profile)
+    if (known and known.admin) or refusal.error == "consent_required":
+        return _make(errors.DeniedByPolicyError, refusal, words, hint)
+    if refusal.error in _SIGN_IN_AGAIN or refusal.error == "unknown_error":
+        return _make(errors.LoginNotCompletedError, refusal, words, hint)
+    if refusal.error in _NOT_THIS_APP:
+        return _make(errors.ConfigError, refusal, words, known.hint if known else _fill(_CLIENT, profile))
+    if refusal.error.startswith("invalid_"):
+        return _make(errors.ConfigError, refusal, words, hint)
+    return _make(errors.LoginNotCompletedError, refusal, words, hint)
+
+
+def _is_transient(refusal: Refusal) -> bool:
+    return refusal.error in TRANSIENT or refusal.number == 50196
+
+
+def _transient(refusal: Refusal) -> errors.DeviceLoginError:
+    return _make(
+        errors.TryLaterError,
+        refusal,
+        "the identity provider asks to come back later; nothing was lost",
+        "try again in some minutes",
+    )
+
+
+def _make(
+    family: type[errors.DeviceLoginError], refusal: Refusal, message: str, hint: str, *, code: str | None = None
+) -> errors.DeviceLoginError:
+    return family(message, hint=hint, detail=refusal.detail, correlation_id=refusal.correlation_id, code=code)
+
+
+def _advice(refusal: Refusal, profile: str) -> _Advice | None:
+    known = _KNOWN.get(refusal.number) if refusal.number is not None else None
+    return known._replace(hint=_fill(known.hint, profile)) if known else None
+
+
+def _number(answer: Mapping[str, object]) -> int | None:
+    numbers = answer.get("error_codes")
+    if isinstance(numbers, list) and numbers and isinstance(numbers[0], int) and not isinstance(numbers[0], bool):
+        return int(numbers[0]) if 0 < numbers[0] < 10**9 else None
+    description = answer.get("error_description")
+    found = _NUMBER.search(description[:400]) if isinstance(description, str) else None
+    return int(found.group(1)) if found else None
+
+
+def _lookup(refusal: Refusal) -> str | None:
+    return f"read what the code means: {_LOOKUP.format(refusal.number)}" if refusal.number else None
+
+
+def _fill(hint: str, profile: str) -> str:
+    return hint.replace("{login}", _login(profile))
+
+
+def _again(profile: str) -> str:
+    return _fill(_AGAIN, profile)
+
+
+def _login(profile: str) -> str:
+    return "devicelogin login" if profile == "default" else f"devicelogin login --profile {profile}"

@@ -1,0 +1,370 @@
+"""MSAL behind one door: its dictionaries, `None` and ValueErrors go in, our records and errors come out.
+
+What MSAL must not do here, and how it is kept from it (facts: entra-facts E2 to E7): it discovers nothing by itself (its one
+GET is answered from the checked document), it waits nowhere (single polls), it remembers no error between calls (its HTTP
+cache is emptied), and it meets no number that `int()` cannot read (answers are cleaned first).
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import logging
+import math
+import warnings
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msal
+
+from devicelogin import errors, explain, models, redaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from devicelogin.authority import Provider
+    from devicelogin.http_session import HttpSession, JsonAnswer
+
+#: What does RFC 8628 section 3.2 say where the server names no interval (seconds)?
+DEFAULT_INTERVAL = 5
+#: How often do we poll at most and at least, whatever a server says (seconds)?
+SHORTEST_INTERVAL, LONGEST_INTERVAL = 1, 60
+#: How long does a code live where the server says nothing usable (seconds, Entra's own value), and at most?
+DEFAULT_LIFETIME, LONGEST_LIFETIME = 900, 3600
+#: How long is an access token good where the server does not say (seconds)? MSAL assumes the same.
+DEFAULT_TOKEN_LIFETIME = 600
+
+#: MSAL adds these itself and refuses them from a caller.
+RESERVED_SCOPES = frozenset({"openid", "profile", "offline_access"})
+
+#: Exceptions by which MSAL says that it cannot read an answer.
+_UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AttributeError)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What MSAL wants to see of an HTTP answer."""
+
+    status_code: int
+    text: str
+    headers: dict[str, str]
+
+    def raise_for_status(self) -> None:
+        """Do nothing: the session has raised before an answer of 5xx could come here."""
+
+
+class _Transport:
+    """MSAL's `http_client` over our HTTP session; lets it talk to the two endpoints it is meant to, and no others."""
+
+    def __init__(self, http: HttpSession, provider: Provider) -> None:
+        self._http = http
+        self._provider = provider
+        self.last: JsonAnswer | None = None
+        self.id_token: str | None = None
+
+    def get(self, url: str, **_: object) -> _Answer:
+        if not url.endswith("/.well-known/openid-configuration"):
+            raise errors.InternalError(f"MSAL asked for an address it was not given: {redaction.printable(url)}")
+        document = {
+            # As asked for: a trailing slash must not matter (see authority), and MSAL compares it with its own copy.
+            "issuer": self._provider.url if self._provider.is_oidc else self._provider.issuer,
+            "authorization_endpoint": self._provider.authorization_endpoint,
+            "token_endpoint": self._provider.token_endpoint,
+            "device_authorization_endpoint": self._provider.device_authorization_endpoint,
+        }
+        return _Answer(200, json.dumps(document), {})
+
+    def post(
+        self, url: str, params: object = None, data: Mapping[str, str] | None = None, headers: Any = None, **_: object
+    ) -> _Answer:
+        if url not in {self._provider.token_endpoint, self._provider.device_authorization_endpoint} or params:
+            raise errors.InternalError(f"MSAL wanted to post to another address: {redaction.printable(url)}")
+        self.last = None
+        answer = self._http.post_form(url, dict(data or {}), headers=dict(headers or {}))
+        self.last = answer
+        body = dict(answer.body)
+        if url == self._provider.token_endpoint:
+            _clean_token_answer(body, answer)
+            self.id_token = body.get("id_token")
+            _drop_undecodable(body)
+        else:
+            _clean_authorization(body)
+        # No headers: a Retry-After among them would make MSAL replay this very answer for that long.
+        return _Answer(answer.status, json.dumps(body), {})
+
+    def close(self) -> None:
+        """Do nothing: the session belongs to the caller."""
+
+
+class MsalClient:
+    """One public client at one provider, for one sign-in or one refresh."""
+
+    def __init__(self, http: HttpSession, provider: Provider, *, client_id: str, profile: str) -> None:
+        self._transport = _Transport(http, provider)
+        self._provider = provider
+        self._client_id = client_id
+        self._profile = profile
+        self._http_cache: dict[str, object] = {}
+        self._flow: dict[str, Any] = {}
+        self._asked: tuple[str, ...] = ()
+        self._cache = msal.TokenCache()
+        self._app = self._application()
+
+    def request_device_code(self, scopes: tuple[str, ...]) -> models.DeviceAuthorization:
+        """Ask for a code for a person to enter (RFC 8628 section 3.1).
+
+        Raises what `explain.start_refused` makes of a refusal, BadAnswerError where there is no code in the answer, and
+        what the HTTP session raises.
+        """
+        self._http_cache.clear()
+        with _reading(self._provider):
+            flow = self._app.initiate_device_flow(scopes=_without_reserved(scopes))
+        if "error" in flow:
+            # Also with status 200: Entra has been seen to do that.
+            raise explain.start_refused(explain.read_refusal(flow), profile=self._profile)
+        for name in ("user_code", "device_code", "verification_uri"):
+            if not isinstance(flow.get(name), str) or not flow[name]:
+                raise _unreadable(self._provider, f"no {name}")
+        self._flow = flow
+        self._asked = scopes
+        complete = flow.get("verification_uri_complete")
+        return models.DeviceAuthorization(
+            user_code=flow["user_code"],
+            verification_uri=flow["verification_uri"],
+            verification_uri_complete=complete if isinstance(complete, str) and complete else None,
+            expires_in=flow["expires_in"],
+            interval=flow["interval"],
+            client_id=self._client_id,
+            authority=self._provider.url,
+            scopes=scopes,
+            device_code=flow["device_code"],
+        )
+
+    def poll(self) -> models.TokenAnswer | models.Pending:
+        """Ask once whether the person has finished (RFC 8628 section 3.4), without waiting.
+
+        Raises what `explain.poll_refused` makes of a final refusal, and what the HTTP session raises.
+        """
+        self._http_cache.clear()
+        # MSAL warns on stderr when it is asked "too soon" by the wall clock, which may just have jumped.
+        self._flow["latest_attempt_at"] = -math.inf
+        with _reading(self._provider), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = self._app.acquire_token_by_device_flow(self._flow, exit_condition=lambda _: True)
+        if "error" not in result:
+            return self._token_answer(result)
+        refusal = explain.read_refusal(result)
+        if refusal.error in {"authorization_pending", "slow_down"}:
+            # MSAL has already added RFC 8628's five seconds for slow_down.
+            return models.Pending(interval=min(float(self._flow["interval"]), LONGEST_INTERVAL))
+        raise explain.poll_refused(refusal, profile=self._profile)
+
+    def refresh(
+        self, credentials: str, scopes: tuple[str, ...], *, who: str, claims: str | None = None
+    ) -> models.TokenAnswer:
+        """Exchange the refresh token in `credentials` for a new access token (RFC 6749 section 6). Never prompts.
+
+        `claims` is the JSON text of a claims challenge. Raises what `explain.refresh_refused` makes of a refusal,
+        DataBadError where `credentials` cannot be used, and what the HTTP session raises.
+        """
+        self._http_cache.clear()
+        self._fill_cache(credentials)
+        self._asked = scopes
+        accounts = self._app.get_accounts()
+        if len(accounts) != 1:
+            raise errors.DataBadError(
+                "the saved sign-in is incomplete",
+                hint=f"sign in again: devicelogin login --profile {self._profile}",
+            )
+        with _reading(self._provider):
+            result = self._app.acquire_token_silent_with_error(
+                _without_reserved(scopes), account=accounts[0], force_refresh=True, claims_challenge=claims
+            )
+        if result is None:
+            raise errors.DataBadError(
+                "the saved sign-in holds no refresh token for this app",
+                hint=f"sign in again: devicelogin login --profile {self._profile}",
+            )
+        if "error" in result:
+            raise explain.refresh_refused(explain.read_refusal(result), profile=self._profile, who=who)
+        return self._token_answer(result)
+
+    def _application(self) -> Any:
+        where = {"oidc_authority" if self._provider.is_oidc else "authority": self._provider.url}
+        try:
+            app = msal.PublicClientApplication(
+                self._client_id,
+                **where,
+                # Never: an error of that side trip hides the error that mattered (D1).
+                instance_discovery=False,
+                token_cache=self._cache,
+                http_client=self._transport,
+                http_cache=self._http_cache,
+                app_name="devicelogin",
+                app_version=metadata.version("devicelogin"),
+            )
+        except ValueError as error:
+            raise errors.ConfigError(
+                f"the sign-in library cannot use {self._provider.url}",
+                hint="the URL must begin with https and have a path, such as https://id.example.org/realms/home",
+            ) from error
+        _quiet_msal()
+        return app
+
+    def _token_answer(self, result: Mapping[str, Any]) -> models.TokenAnswer:
+        token = result.get("access_token")
+        if not isinstance(token, str) or not token:
+            raise _unreadable(self._provider, "no access token")
+        granted = result.get("scope")
+        last = self._transport.last
+        return models.TokenAnswer(
+            access_token=token,
+            token_type="Bearer",  # noqa: S106 - not a password
+            expires_in=int(result["expires_in"]),
+            # RFC 6749 section 5.1: no scope in the answer means the scope that was asked for.
+            scopes=tuple(granted.split()) if isinstance(granted, str) and granted.strip() else self._asked,
+            refresh_token=_optional(result, "refresh_token"),
+            id_token=self._transport.id_token,
+            credentials=self._credentials(),
+            home_account_id=self._home_account_id(),
+            server_date=last.server_date if last else None,
+        )
+
+    def _home_account_id(self) -> str:
+        found = list(self._cache.search(msal.TokenCache.CredentialType.ACCOUNT, query={}))
+        return str(found[0].get("home_account_id", "")) if found else ""
+
+    def _credentials(self) -> str:
+        """Return MSAL's RefreshToken, Account and AppMetadata entries, one of each: all that a later refresh needs (D3)."""
+        kinds = msal.TokenCache.CredentialType
+        entries = {}
+        for kind in (kinds.REFRESH_TOKEN, kinds.ACCOUNT, kinds.APP_METADATA):
+            # MSAL keys refresh tokens by scope as well; the newest one is last.
+            found = list(self._cache.search(kind, query={}))
+            if found:
+                entries[kind] = max(found, key=lambda entry: int(entry.get("last_modification_time", 0)))
+        return json.dumps(entries, sort_keys=True)
+
+    def _fill_cache(self, credentials: str) -> None:
+        try:
+            entries = json.loads(credentials)
+            for kind, entry in entries.items():
+                self._cache.modify(kind, entry, entry)
+        except _UNREADABLE as error:
+            raise errors.DataBadError(
+                "the saved sign-in cannot be read", hint=f"sign in again: devicelogin login --profile {self._profile}"
+            ) from error
+
+
+def clean_seconds(value: object, *, default: int, shortest: int, longest: int) -> int:
+    """Return `value`, whatever a server may have sent, as whole seconds between `shortest` and `longest`."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return default
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        return default
+    return int(min(max(value, shortest), longest))
+
+
+def _clean_authorization(body: dict[str, Any]) -> None:
+    body["interval"] = clean_seconds(
+        body.get("interval"), default=DEFAULT_INTERVAL, shortest=SHORTEST_INTERVAL, longest=LONGEST_INTERVAL
+    )
+    body["expires_in"] = clean_seconds(
+        body.get("expires_in") or None, default=DEFAULT_LIFETIME, shortest=1, longest=LONGEST_LIFETIME
+    )
+
+
+def _clean_token_answer(body: dict[str, Any], answer: JsonAnswer) -> None:
+    """Make the numbers of a token answer readable for MSAL; refuse what is no token answer at all."""
+    if "error" in body:
+        if not isinstance(body["error"], str):
+            body["error"] = "unknown_error"
+        return
+    if answer.status != 200:
+        raise errors.TryLaterError(
+            f"{answer.host} answered with HTTP {answer.status}", hint="nothing was lost; try again"
+        )
+    kind = body.get("token_type")
+    token = body.get("access_token")
+    # RFC 6749 appendix A.12: visible ASCII. Anything else could not be sent in a header, or would break out of one.
+    usable = isinstance(token, str) and token.isascii() and token.isprintable() and " " not in token and token != ""
+    if not usable or not isinstance(kind, str) or kind.lower() != "bearer":
+        raise errors.BadAnswerError(
+            f"{answer.host} answered without a usable access token; nothing was lost",
+            hint="try again; if it stays, tell the operator of that server",
+        )
+    body["expires_in"] = clean_seconds(
+        body.get("expires_in"), default=DEFAULT_TOKEN_LIFETIME, shortest=1, longest=366 * 86400
+    )
+    for name in ("ext_expires_in", "refresh_in", "expires_on"):
+        body.pop(name, None)
+    for name in ("refresh_token", "id_token", "client_info", "scope"):
+        if name in body and not (isinstance(body[name], str) and body[name]):
+            del body[name]
+
+
+def _drop_undecodable(body: dict[str, Any]) -> None:
+    """Keep from MSAL what it would stumble over after the refresh token was already replaced at the server.
+
+    The ID token is checked by us, not by MSAL; `client_info` only names the account, which the ID token does as well.
+    """
+    for name, part in (("id_token", 1), ("client_info", 0)):
+        if name in body:
+            try:
+                text = body[name].split(".")[part]
+                claims = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+                usable = isinstance(claims, dict) and (name == "client_info" or isinstance(claims.get("sub"), str))
+            except _UNREADABLE:
+                usable = False
+            if not usable:
+                del body[name]
+
+
+def _without_reserved(scopes: tuple[str, ...]) -> list[str]:
+    return [scope for scope in scopes if scope.lower() not in RESERVED_SCOPES]
+
+
+def _optional(result: Mapping[str, Any], name: str) -> str | None:
+    value = result.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+@contextlib.contextmanager
+def _reading(provider: Provider) -> Any:
+    """Turn MSAL's ways of saying "I cannot read this" into one error. Our own errors pass."""
+    try:
+        yield
+    except errors.DeviceLoginError:
+        raise
+    except _UNREADABLE as error:
+        _raise_unreadable(provider, error)
+
+
+def _raise_unreadable(provider: Provider, error: Exception) -> NoReturn:
+    # SECURITY: without `from error`: MSAL's message quotes the answer.
+    raise _unreadable(provider, type(error).__name__) from None
+
+
+def _unreadable(provider: Provider, what: str) -> errors.BadAnswerError:
+    return errors.BadAnswerError(
+        f"{provider.origin} gave an answer that cannot be read ({what}); nothing was lost",
+        hint="try again; if it stays, tell the operator of that server",
+    )
+
+
+def _quiet_msal() -> None:
+    """Put the redacting filter on every logger of MSAL, also for programs that log everything.
+
+    A filter on the parent logger would not see the records of its children.
+    """
+    names: Callable[[], list[str]] = lambda: list(logging.root.manager.loggerDict)  # noqa: E731
+    for name in names():
+        if name == "msal" or name.startswith("msal."):
+            logger = logging.getLogger(name)
+            if not any(isinstance(item, redaction.RedactingFilter) for item in logger.filters):
+                logger.addFilter(redaction.RedactingFilter())

@@ -1,0 +1,102 @@
+"""The wait for a person with a phone (RFC 8628 section 3.5): polite to the server, stubborn about the network.
+
+The invariant: until the code expires, nothing but a final answer of the token endpoint ends the wait. Connections that
+fail, servers that are down, captive portals and a wall clock that jumps do not. Time is kept on the boot clock (D1).
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Protocol
+
+from devicelogin import errors, explain, models
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from devicelogin.clock import Clock
+
+#: How long do we wait at most between two tries while the network is in trouble (seconds)?
+LONGEST_BACK_OFF = 30.0
+
+#: How often is the observer told how much time is left (seconds)?
+_TICK = 1.0
+
+
+class Observer(Protocol):
+    """Who is told how the wait goes; a terminal, an event stream, or nobody."""
+
+    def waiting(self, seconds_left: float) -> None:
+        """Be told about once a second how many seconds the code is still good."""
+
+    def trouble(self, message: str) -> None:
+        """Be told that the server cannot be asked at the moment."""
+
+
+class Silence:
+    """The observer that says nothing."""
+
+    def waiting(self, seconds_left: float) -> None:
+        """Say nothing."""
+
+    def trouble(self, message: str) -> None:
+        """Say nothing."""
+
+
+class Wait:
+    """One wait for one code; `remaining()` is asked again by whatever has to follow before the code expires."""
+
+    def __init__(
+        self, authorization: models.DeviceAuthorization, *, clock: Clock, observer: Observer, profile: str
+    ) -> None:
+        self._clock = clock
+        self._observer = observer
+        self._profile = profile
+        self._interval = float(authorization.interval)
+        self._end = clock.boot() + authorization.expires_in
+
+    def remaining(self) -> float:
+        """Return the seconds until the code expires, 0 when it has."""
+        return max(0.0, self._end - self._clock.boot())
+
+    def for_approval(self, poll: Callable[[], models.TokenAnswer | models.Pending]) -> models.TokenAnswer:
+        """Poll until the person has finished, and return the answer.
+
+        Raises LoginNotCompletedError when the code has expired or was declined, and whatever `poll` raises for good;
+        TryLaterError and BadAnswerError are no end but a reason to go slower.
+        """
+        pause = self._interval
+        failures = 0
+        while self.remaining() > 0:
+            self.sleep(pause)
+            try:
+                answer = poll()
+            except (errors.TryLaterError, errors.BadAnswerError) as error:
+                failures += 1
+                self._observer.trouble(error.message)
+                pause = self.back_off(failures, error)
+                continue
+            if isinstance(answer, models.TokenAnswer):
+                return answer
+            failures = 0
+            pause = self._interval = max(self._interval, answer.interval)
+        raise explain.expired(profile=self._profile)
+
+    def back_off(self, failures: int, error: errors.DeviceLoginError) -> float:
+        """Return the seconds to wait after the `failures`th failure in a row.
+
+        RFC 8628 section 3.5 wants an exponential back-off, "such as doubling". A server's own Retry-After comes first.
+        """
+        asked = getattr(error, "retry_after", None)
+        if asked is not None:
+            return max(float(asked), self._interval)
+        doubled: float = self._interval * 2.0 ** min(failures, 6)
+        # A tenth of jitter, downwards, keeps a fleet that lost the same network from coming back in step.
+        return min(doubled, max(LONGEST_BACK_OFF, self._interval)) * random.uniform(0.9, 1.0)  # noqa: S311 - no secret
+
+    def sleep(self, seconds: float) -> None:
+        """Wait `seconds`, or until the code expires, telling the observer about once a second."""
+        end = min(self._clock.boot() + seconds, self._end)
+        while (left := end - self._clock.boot()) > 0:
+            self._observer.waiting(self.remaining())
+            self._clock.sleep(min(_TICK, left))

@@ -1,0 +1,201 @@
+"""The check of the ID token (OpenID Connect Core 3.1.3.7): who signed in is not believed before it.
+
+MSAL has not checked ID tokens since 1.38, so this is the only check there is (design decision D7).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import jwt
+
+from devicelogin import errors, models, redaction
+
+if TYPE_CHECKING:
+    from devicelogin.authority import Provider
+    from devicelogin.http_session import HttpSession
+
+#: How far may the clocks of the two servers involved be apart (seconds)?
+LEEWAY = 600
+
+#: Entra's placeholder in the issuer of documents that serve many tenants.
+_TENANT_PLACEHOLDER = "{tenantid}"
+
+_GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
+
+#: How many keys and how long a token do we look at?
+_MOST_KEYS, _LONGEST_TOKEN = 200, 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """One public key of the provider; `issuer` is Entra's per-key restriction (A7)."""
+
+    key: jwt.PyJWK
+    issuer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeySet:
+    """The provider's signing keys by `kid`."""
+
+    keys: dict[str, SigningKey]
+
+    def find(self, kid: str | None) -> SigningKey | None:
+        """Return the key named `kid`; without a name, the only one there is."""
+        if kid is None:
+            return next(iter(self.keys.values())) if len(self.keys) == 1 else None
+        return self.keys.get(kid)
+
+
+def request_keys(http: HttpSession, provider: Provider) -> KeySet:
+    """Fetch the provider's signing keys (JWK Set, RFC 7517). Raises BadAnswerError where there is none to use."""
+    answer = http.get_json(provider.jwks_uri, headers={"Accept": "application/json"})
+    listed = answer.body.get("keys")
+    keys: dict[str, SigningKey] = {}
+    for entry in listed[:_MOST_KEYS] if answer.status == 200 and isinstance(listed, list) else ():
+        if (
+            not isinstance(entry, dict)
+            or entry.get("use", "sig") != "sig"
+            or entry.get("kty") not in {"RSA", "EC", "OKP"}
+        ):
+            continue
+        try:
+            key = jwt.PyJWK.from_dict(entry)
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+            continue  # a key of a kind we do not know is no reason to miss those we do
+        issuer = entry.get("issuer")
+        keys[str(entry.get("kid", len(keys)))] = SigningKey(key, issuer if isinstance(issuer, str) else None)
+    if not keys:
+        raise errors.BadAnswerError(
+            f"{answer.host} publishes no keys by which a sign-in could be checked",
+            hint=f"open it in a browser to see what answers there: {provider.jwks_uri}",
+        )
+    return KeySet(keys)
+
+
+def key_name(id_token: str) -> str | None:
+    """Return the `kid` of the token's header. Raises BadAnswerError where it is no token."""
+    try:
+        kid = jwt.get_unverified_header(id_token[:_LONGEST_TOKEN]).get("kid")
+    except (jwt.PyJWTError, ValueError):
+        _refuse("it is no signed token")
+    return kid if isinstance(kid, str) else None
+
+
+def check(
+    id_token: str, keys: KeySet, provider: Provider, *, client_id: str, now: float, home_account_id: str = ""
+) -> models.Account:
+    """Return whom `id_token` names, after checking signature, issuer, audience, tenant and times.
+
+    `now` is the `Date` of the answer that brought it (seconds since 1970), so that a wrong clock here does not matter.
+    Raises BadAnswerError for a token that is not good.
+    """
+    key = keys.find(key_name(id_token))
+    if key is None:
+        _refuse("it is signed with a key that the provider does not publish")
+    claims = _verified_claims(id_token, key, provider, client_id)
+    issuer = _check_issuer(claims, key, provider)
+    _check_times(claims, now)
+    authorized = claims.get("azp")
+    if isinstance(claims["aud"], list) and len(claims["aud"]) > 1 and authorized != client_id:
+        _refuse("it was issued for another app")
+    return _account(claims, issuer, home_account_id)
+
+
+def names_same_person(id_token: str, account: models.Account) -> bool:
+    """Tell whether an ID token that came with a refresh names the saved account; unsigned claims, identity only (D7)."""
+    try:
+        claims = jwt.decode(id_token[:_LONGEST_TOKEN], options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError):
+        return True  # unreadable: it says nothing about anybody
+    if account.tenant_id and account.object_id and claims.get("oid") and claims.get("tid"):
+        return bool((str(claims["tid"]).lower(), str(claims["oid"]).lower()) == account.key)
+    return bool((claims.get("iss"), claims.get("sub")) == (account.issuer, account.subject))
+
+
+def _verified_claims(id_token: str, key: SigningKey, provider: Provider, client_id: str) -> dict[str, Any]:
+    if len(id_token) > _LONGEST_TOKEN:
+        _refuse("it is too long")
+    try:
+        claims: dict[str, Any] = jwt.decode(
+            id_token,
+            key.key,
+            algorithms=list(provider.id_token_algorithms),
+            audience=client_id,
+            # Times and issuer are judged below: by the server's clock, and by Entra's rule.
+            options={
+                "verify_exp": False, "verify_iat": False, "verify_nbf": False, "verify_iss": False,
+                "require": ["iss", "sub", "aud", "exp", "iat"],
+            },
+        )  # fmt: skip
+    except jwt.InvalidAudienceError:
+        _refuse("it was issued for another app")
+    except jwt.MissingRequiredClaimError as error:
+        _refuse(f"it has no {redaction.printable(error.claim, limit=20)}")
+    except (jwt.PyJWTError, ValueError, TypeError):
+        _refuse("its signature does not match")
+    return claims
+
+
+def _check_issuer(claims: dict[str, Any], key: SigningKey, provider: Provider) -> str:
+    issuer, tenant = claims["iss"], claims.get("tid")
+    expected, key_issuer = provider.issuer, key.issuer
+    if not provider.is_oidc and (_TENANT_PLACEHOLDER in expected or tenant is not None):
+        # Microsoft's rule (access-tokens.md): put the token's own `tid`, which must be a GUID, into the template.
+        if not isinstance(tenant, str) or not _GUID.match(tenant):
+            _refuse("it names no tenant")
+        expected = expected.replace(_TENANT_PLACEHOLDER, tenant)
+        if tenant.lower() not in expected.lower().split("/"):
+            _refuse("it is of another tenant")
+        key_issuer = key_issuer.replace(_TENANT_PLACEHOLDER, tenant) if key_issuer else None
+    if issuer != expected:
+        _refuse("it is of another issuer")
+    if not provider.is_oidc and key_issuer is not None and key_issuer != issuer:
+        _refuse("it is signed with a key that is another issuer's")
+    return expected
+
+
+def _check_times(claims: dict[str, Any], now: float) -> None:
+    moments = {}
+    for name in ("exp", "iat", "nbf"):
+        value = claims.get(name, now)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            _refuse(f"its {name} is no time")
+        moments[name] = float(value)
+    if moments["exp"] <= now - LEEWAY:
+        _refuse("it has expired")
+    if max(moments["iat"], moments["nbf"]) > now + LEEWAY:
+        _refuse("it is not valid yet")
+
+
+def _account(claims: dict[str, Any], issuer: str, home_account_id: str) -> models.Account:
+    def text(*names: str) -> str:
+        return next(
+            (redaction.printable(claims[n], limit=200) for n in names if isinstance(claims.get(n), str) and claims[n]),
+            "",
+        )
+
+    subject = claims["sub"]
+    if not isinstance(subject, str) or not subject:
+        _refuse("it names nobody")
+    return models.Account(
+        username=text("preferred_username", "upn", "email", "name", "sub"),
+        name=text("name", "given_name"),
+        issuer=issuer,
+        subject=subject,
+        home_account_id=home_account_id,
+        tenant_id=text("tid") or None,
+        object_id=text("oid") or None,
+    )
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise errors.BadAnswerError(
+        f"the sign-in was answered with an ID token that is not good: {reason}; nothing was saved",
+        hint="check the authority and client id, then run devicelogin login again",
+        code="bad_id_token",
+    )
+

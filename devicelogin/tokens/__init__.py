@@ -1,0 +1,1 @@
+"""Access tokens: the cache from which most calls are answered, and the one refresh at a time that fills it."""

@@ -1,0 +1,233 @@
+"""The one refresh at a time: a token without a person, from the cache or with a single request (design decision D6).
+
+The lock is held from looking again into the cache until the new refresh token is saved, so that two hundred processes that
+find the token expired make one request. A failed refresh never deletes a refresh token. This module never prompts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from devicelogin import clock, errors, models, secret_store
+from devicelogin.tokens import access_cache, cache_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from devicelogin.settings.paths import ProfilePaths
+
+_logger = logging.getLogger("devicelogin.tokens")
+
+#: How long may whoever holds the lock work (seconds)? It gives up by itself before the waiters do.
+HOLDER_SECONDS = 45.0
+#: How long do we wait for somebody else's refresh (seconds)?
+WAITER_SECONDS = 60.0
+#: How long is a failed early refresh not tried again (seconds)?
+EARLY_PAUSE = 60.0
+#: How long must a token last to be printed although the refresh that was due failed (seconds)?
+STILL_USEFUL = 60.0
+
+
+class Refresher(Protocol):
+    """Who can exchange a saved refresh token at the provider it belongs to."""
+
+    def __call__(
+        self,
+        saved: secret_store.SavedSignIn,
+        scopes: tuple[str, ...],
+        *,
+        deadline: clock.Deadline,
+        claims: str | None,
+    ) -> models.TokenAnswer:
+        """Return the provider's answer, or raise; the answer's identity has been compared with the saved account."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a caller wants of a token. `scopes` empty: those of the profile. `min_valid` in seconds."""
+
+    scopes: tuple[str, ...] = ()
+    min_valid: float | None = None
+    force: bool = False
+    claims: str | None = None
+
+
+class SilentTokens:
+    """Access tokens of one profile for whoever is not at a terminal."""
+
+    def __init__(
+        self,
+        paths: ProfilePaths,
+        *,
+        cache: cache_directory.TokenCache,
+        open_store: Callable[[models.SignIn], secret_store.SecretStore],
+        check: Callable[[models.SignIn], None],
+        refresh: Refresher,
+    ) -> None:
+        self._paths = paths
+        self._cache = cache
+        self._open_store = open_store
+        self._check = check
+        self._refresh = refresh
+
+    def access_token(self, wish: Wish) -> models.AccessToken:
+        """Return a token as wished: from the cache, from whoever is refreshing right now, or by a refresh of our own.
+
+        Raises LoginRequiredError where a person is needed, TryLaterError where trying again may help, and the others of
+        the family for what they say.
+        """
+        began = access_cache.boot_seconds()
+        asked = access_cache.scope_line(wish.scopes)
+        forced = wish.force or wish.claims is not None
+        entry = self._cache.read(asked)
+        if entry is not None and not forced and entry.is_good(wish.min_valid):
+            return self._refreshed_early(entry, wish) if entry.is_early_due() else _token(entry)
+        lock = secret_store.ProfileLock(self._paths)
+        try:
+            lock.acquire(clock.Deadline(WAITER_SECONDS))
+        except errors.TryLaterError as error:
+            return _still_useful(entry if not forced else None, error)
+        with _holding(lock):
+            entry = self._cache.read(asked) or entry
+            if entry is not None and (
+                (wish.claims is None and entry.was_received_since(began))
+                or (not forced and entry.is_good(wish.min_valid))
+            ):
+                return _token(entry)
+            try:
+                return self._refreshed(asked, wish)
+            except errors.TryLaterError as error:
+                return _still_useful(entry if not forced else None, error)
+
+    def _refreshed_early(self, entry: access_cache.Entry, wish: Wish) -> models.AccessToken:
+        """Return a newer token if nobody else is at it and it works at once; else the one at hand, which is good."""
+        lock = secret_store.ProfileLock(self._paths)
+        try:
+            if not lock.try_acquire():
+                return _token(entry)
+        except errors.DeviceLoginError as error:
+            _logger.debug("no early refresh: %s", error.code)
+            return _token(entry)
+        with _holding(lock):
+            current = self._cache.read(entry.asked)
+            if current is not None and not current.is_early_due():
+                return _token(current)
+            try:
+                return self._refreshed(entry.asked, wish)
+            except errors.DeviceLoginError as error:
+                _logger.debug("early refresh failed: %s", error.code)
+                entry.postpone_early(EARLY_PAUSE)
+                self._cache.write(entry)
+                return _token(entry)
+
+    def _refreshed(self, asked: str, wish: Wish) -> models.AccessToken:
+        """Refresh, save, remember. The caller holds the lock."""
+        deadline = clock.Deadline(HOLDER_SECONDS)
+        store, record, saved = self._load()
+        self._check(saved.sign_in)
+        scopes = wish.scopes or saved.sign_in.scopes
+        try:
+            answer = self._refresh(saved, scopes, deadline=deadline, claims=wish.claims)
+        except (errors.LoginRequiredError, errors.DeniedByPolicyError) as error:
+            self._note_refusal(record.generation, error)
+            raise
+        warnings = self._save(store, record, saved, answer)
+        entry = cache_directory.new_entry(self._paths, asked, answer, min_valid=self._cache.min_valid)
+        self._cache.write(entry)
+        if wish.min_valid is not None and entry.lifetime() < wish.min_valid:
+            warnings += (f"the token lasts {int(entry.lifetime())} s, less than the {int(wish.min_valid)} s asked for",)
+        return _token(entry, warnings)
+
+    def _load(self) -> tuple[secret_store.SecretStore, models.SecretRecord, secret_store.SavedSignIn]:
+        """Return the store, the record and what it says. Raises LoginRequiredError where nothing is saved."""
+        trace = secret_store.read_sign_in(self._paths)
+        if trace is None:
+            raise not_signed_in(self._paths.profile)
+        places = [trace.location, *([trace.previous] if trace.previous is not None else [])]
+        for location in places:
+            store = self._open_store(dataclasses.replace(trace, location=location))
+            record = store.load()
+            if record is None:
+                continue
+            saved = secret_store.unpack_record(record, login=login_command(self._paths.profile))
+            if trace.state != "saved":
+                # A login was killed between saving and saying so. The record says whose it is; the trace follows it.
+                secret_store.write_sign_in(self._paths, dataclasses.replace(saved.sign_in, state="saved"))
+            return store, record, saved
+        raise not_signed_in(self._paths.profile)
+
+    def _save(
+        self,
+        store: secret_store.SecretStore,
+        record: models.SecretRecord,
+        saved: secret_store.SavedSignIn,
+        answer: models.TokenAnswer,
+    ) -> tuple[str, ...]:
+        """Save what the refresh brought; return warnings. The token at hand is good whether or not that works."""
+        generation = record.generation
+        try:
+            if answer.refresh_token is not None:
+                generation += 1
+                newer = dataclasses.replace(saved, credentials=answer.credentials)
+                store.save(secret_store.pack_record(newer, generation=generation))
+            now = int(time.time())
+            old = secret_store.read_times(self._paths)
+            made = old.made if old is not None else now
+            secret_store.write_times(self._paths, models.Times(generation=generation, made=made, last_refreshed=now))
+        except errors.DeviceLoginError as error:
+            _logger.debug("saving after the refresh failed: %s", error.code)
+            return (f"the refreshed sign-in could not be saved: {error.message}; this token is good all the same",)
+        return ()
+
+    def _note_refusal(self, generation: int, error: errors.DeviceLoginError) -> None:
+        """Note once per episode that a person is needed, so that `status` can say so without the network."""
+        times = secret_store.read_times(self._paths)
+        now = int(time.time())
+        if times is None:
+            times = models.Times(generation=generation, made=now, last_refreshed=now)
+        if times.refused is None:
+            with contextlib.suppress(errors.DeviceLoginError):
+                secret_store.write_times(self._paths, dataclasses.replace(times, refused=error.message))
+
+
+@contextlib.contextmanager
+def _holding(lock: secret_store.ProfileLock) -> Iterator[None]:
+    """Give an acquired lock back at the end."""
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def not_signed_in(profile: str) -> errors.LoginRequiredError:
+    """Return the error for a profile that has no saved sign-in."""
+    return errors.LoginRequiredError(
+        f"nobody is signed in to the profile {profile}", hint=f"sign in once at a terminal: {login_command(profile)}"
+    )
+
+
+def login_command(profile: str) -> str:
+    """Return the command that signs in to `profile`, to be pasted."""
+    return "devicelogin login" if profile == "default" else f"devicelogin login --profile {profile}"
+
+
+def _still_useful(entry: access_cache.Entry | None, error: errors.DeviceLoginError) -> models.AccessToken:
+    """Return a token that is shorter than wished but still good, with a warning; raise `error` where there is none."""
+    if entry is None or entry.seconds_left() < STILL_USEFUL:
+        raise error
+    return _token(entry, (f"could not refresh ({error.message}); the token lasts {int(entry.seconds_left())} s more",))
+
+
+def _token(entry: access_cache.Entry, warnings: tuple[str, ...] = ()) -> models.AccessToken:
+    return models.AccessToken(
+        token=entry.token,
+        # The server's clock is the one that counts for whoever checks the token.
+        expires_at=datetime.fromtimestamp(int(entry.expires_server), UTC),
+        scopes=tuple(entry.granted.split()),
+        warnings=warnings,
+    )
