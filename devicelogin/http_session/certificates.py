@@ -1,0 +1,199 @@
+"""Whom we trust, and the words for a server whose certificate does not deserve it.
+
+There is no way to switch verification off. A refused server is looked at once more without verification only to name who
+answers in its place; what is learnt so changes the words of the error and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import os
+import ssl
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import truststore
+
+from devicelogin import errors, redaction
+from devicelogin.http_session import answers, failures
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from devicelogin.http_session.proxies import Proxy
+
+#: OpenSSL's numbers (x509_vfy.h), as `SSLCertVerificationError.verify_code` has them.
+_NOT_YET_VALID, _EXPIRED, _WRONG_HOST, _WRONG_ADDRESS = 9, 10, 62, 64
+
+#: Before this program was written no clock can have been right: 2025-01-01.
+_EARLIEST = 1_735_689_600.0
+
+_DAY = 86_400.0
+_PROBE_SECONDS = 4.0
+
+
+def tls_context(ca_file: str | None, environ: Mapping[str, str]) -> ssl.SSLContext:
+    """Return the context for every connection: `ca_file`, else what REQUESTS_CA_BUNDLE or SSL_CERT_FILE names, else
+    the certificates the operating system trusts.
+
+    Raises ConfigError where the named file holds no certificates.
+    """
+    sources = (
+        ("--ca-file", ca_file),
+        ("REQUESTS_CA_BUNDLE", environ.get("REQUESTS_CA_BUNDLE")),
+        ("SSL_CERT_FILE", environ.get("SSL_CERT_FILE")),
+    )
+    for source, path in sources:
+        if path:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            _load(context, path, source)
+            break
+    else:
+        context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _load(context: ssl.SSLContext, path: str, source: str) -> None:
+    try:
+        if os.path.isdir(path):
+            context.load_verify_locations(capath=path)
+        else:
+            context.load_verify_locations(cafile=path)
+    except OSError:  # ssl.SSLError is one
+        raise errors.ConfigError(
+            f"{source} names {redaction.printable(path)}, which cannot be read as certificates",
+            hint=f"look at it: openssl x509 -noout -subject -in {redaction.printable(path)}",
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Impostor:
+    """What a look at a refused server showed. Nothing of it is verified."""
+
+    issuer: str | None = None
+    not_before: float | None = None
+    not_after: float | None = None
+    server_date: float | None = None
+
+
+def refusal_in(error: BaseException) -> ssl.SSLCertVerificationError | None:
+    """Return the refused certificate among the causes of `error`."""
+    found = (each for each in failures.causes(error) if isinstance(each, ssl.SSLCertVerificationError))
+    return next(found, None)
+
+
+def explain(
+    refusal: ssl.SSLCertVerificationError, host: str, seen: Impostor, *, source_hint: str
+) -> errors.DeviceLoginError:
+    """Return the error for a refused certificate: the clock's fault (TryLaterError) or the server's (BadAnswerError)."""
+    code = refusal.verify_code
+    if code in (_NOT_YET_VALID, _EXPIRED):
+        now = time.time()
+        if now < _EARLIEST or _is_clock_wrong(code, now, seen):
+            return errors.TryLaterError(
+                f"cannot trust {host}: this machine's clock says {datetime.fromtimestamp(now, UTC):%Y-%m-%d}",
+                hint="set the clock, or wait until it has been set from the network: timedatectl status",
+                detail="certificate " + ("not yet valid" if code == _NOT_YET_VALID else "expired"),
+                code="clock_wrong",
+            )
+        ended = "is not valid yet" if code == _NOT_YET_VALID else "has expired"
+        return errors.BadAnswerError(
+            f"the certificate of {host} {ended}",
+            hint=f"look at it: openssl s_client -connect {_with_port(host)} </dev/null",
+            detail=_issued_by(seen),
+        )
+    if code in (_WRONG_HOST, _WRONG_ADDRESS):
+        return errors.BadAnswerError(
+            f"the certificate shown for {host} belongs to another host: a captive portal or a proxy?",
+            hint=f"look at it: openssl s_client -connect {_with_port(host)} </dev/null",
+            detail=_issued_by(seen),
+        )
+    issuer = "" if seen.issuer is None else f' (issuer "{seen.issuer}")'
+    return errors.BadAnswerError(
+        f"the certificate of {host} comes from an authority that this machine does not trust{issuer}",
+        hint=source_hint,
+        detail=redaction.printable(refusal.verify_message, limit=100),
+        code="unknown_ca",
+    )
+
+
+def _issued_by(seen: Impostor) -> str | None:
+    return None if seen.issuer is None else f'issuer "{seen.issuer}"'
+
+
+def _is_clock_wrong(code: int, now: float, seen: Impostor) -> bool:
+    if code == _NOT_YET_VALID and seen.not_before is not None and seen.not_before > now:
+        return True
+    return seen.server_date is not None and abs(seen.server_date - now) > _DAY
+
+
+def _with_port(host: str) -> str:
+    return host if host.rpartition(":")[2].isdecimal() else f"{host}:443"
+
+
+def look_at(host: str, port: int, proxy: Proxy | None) -> Impostor:
+    """Return what the server at `host` shows of itself. Blocks some seconds at worst; raises nothing.
+
+    SECURITY: the one connection without verification. It carries `HEAD /` and nothing of ours.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    connection = _connection(host, port, proxy, context)
+    try:
+        connection.connect()
+        certificate = connection.sock.getpeercert(binary_form=True)
+        date = None
+        with contextlib.suppress(Exception):
+            connection.request("HEAD", "/")
+            date = answers.read_date(connection.getresponse().getheader("Date"))
+        return _read(certificate, date)
+    except Exception:
+        # Whatever goes wrong here: the refusal itself is known and gets its words.
+        return Impostor()
+    finally:
+        connection.close()
+
+
+def _connection(host: str, port: int, proxy: Proxy | None, context: ssl.SSLContext) -> http.client.HTTPSConnection:
+    if proxy is None:
+        return http.client.HTTPSConnection(host, port, timeout=_PROBE_SECONDS, context=context)
+    parts = urlsplit(proxy.url)
+    through = http.client.HTTPSConnection(
+        parts.hostname or "", parts.port or 80, timeout=_PROBE_SECONDS, context=context
+    )
+    headers = {}
+    if parts.username:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Proxy-Authorization"] = "Basic " + base64.b64encode(pair.encode("latin-1", "replace")).decode()
+    through.set_tunnel(host, port, headers)
+    return through
+
+
+def _read(certificate: bytes | None, date: float | None) -> Impostor:
+    # Imported here: heavy, and only needed once something is wrong.
+    from cryptography import x509
+
+    if certificate is None:
+        return Impostor(server_date=date)
+    try:
+        parsed = x509.load_der_x509_certificate(certificate)
+        names = [
+            str(name.value)
+            for wanted in (x509.NameOID.COMMON_NAME, x509.NameOID.ORGANIZATION_NAME)
+            for name in parsed.issuer.get_attributes_for_oid(wanted)
+        ]
+        return Impostor(
+            redaction.printable(names[0], limit=100) if names else None,
+            parsed.not_valid_before_utc.timestamp(),
+            parsed.not_valid_after_utc.timestamp(),
+            date,
+        )
+    except ValueError:
+        return Impostor(server_date=date)

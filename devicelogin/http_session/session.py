@@ -1,0 +1,251 @@
+"""The one way to the network: class HttpSession."""
+
+from __future__ import annotations
+
+import functools
+import http.cookiejar
+import importlib.metadata
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+import requests.structures
+
+from devicelogin import clock, errors, redaction
+from devicelogin.http_session import answers, certificates, exchange, failures, proxies, transport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import urllib3
+
+_log = logging.getLogger("devicelogin.http")
+
+#: How long may it take until a connection stands: name resolution, every address, TLS (design, "Deadlines")?
+CONNECT_SECONDS = 15.0
+
+#: How long may a whole exchange with the identity provider take?
+EXCHANGE_SECONDS = 30.0
+
+#: How long may Graph be silent: before its answer, and between two pieces of it?
+STREAM_SECONDS = 60.0
+
+#: Stands for "no deadline".
+_NEVER = 10 * 365 * 86_400.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    url: str
+    name: str
+    port: int
+    shown: str
+    path: str
+    proxy: proxies.Proxy | None
+
+
+class HttpSession:
+    """Connections that trust whom the settings say, follow no redirect, read no netrc and end in time.
+
+    `ca_file` comes before REQUESTS_CA_BUNDLE and SSL_CERT_FILE of `environ`, these before the operating system's store.
+    No exchange goes on after `deadline`. Raises ConfigError where the certificates cannot be read.
+    """
+
+    def __init__(
+        self,
+        *,
+        environ: Mapping[str, str],
+        ca_file: str | None = None,
+        deadline: clock.Deadline | None = None,
+        user_agent: str | None = None,
+    ) -> None:
+        self._environ = environ
+        self._deadline = deadline or clock.Deadline(_NEVER)
+        self._session = requests.Session()
+        # SECURITY: with trust_env, ~/.netrc replaces the bearer token (fault catalogue M7).
+        self._session.trust_env = False
+        self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+        self._session.headers["User-Agent"] = user_agent or _user_agent()
+        self._session.headers["Accept-Encoding"] = "gzip"
+        self._session.adapters.clear()
+        self._session.mount("https://", transport.TlsAdapter(certificates.tls_context(ca_file, environ)))
+
+    def get_json(self, url: str, *, headers: Mapping[str, str] | None = None) -> answers.JsonAnswer:
+        """Return the JSON object at `url`, whatever 2xx or 4xx status came with it.
+
+        Raises ServerBusyError (429 and 5xx) and NoAnswerError, both TryLaterErrors; BadAnswerError for anything that is
+        not JSON, redirects and certificates included; ConfigError for a URL that is not https.
+        """
+        return self._json("GET", url, headers, None, may_be_empty=False)
+
+    def post_form(
+        self,
+        url: str,
+        data: Mapping[str, str],
+        *,
+        headers: Mapping[str, str] | None = None,
+        may_be_empty: bool = False,
+    ) -> answers.JsonAnswer:
+        """Send `data` form-encoded and return the answer as `get_json` does.
+
+        `may_be_empty`: a 2xx answer need not be JSON and its body is ignored (RFC 7009 section 2.2).
+        """
+        return self._json("POST", url, headers, dict(data), may_be_empty=may_be_empty)
+
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | Iterable[bytes] | None = None,
+    ) -> answers.StreamAnswer:
+        """Return the answer of any status, with its body still to be read; the caller closes it.
+
+        `url` is sent exactly as it is given. Raises NoAnswerError and BadAnswerError as `get_json` does.
+        """
+        target = self._target(url)
+
+        def work() -> answers.StreamAnswer:
+            raw, answer_headers = self._send(method, target, headers, body, read_seconds=STREAM_SECONDS)
+            return answers.StreamAnswer(raw, answer_headers, target.shown)
+
+        running = exchange.Exchange(work)
+        return self._run(running, method, target, headers, answer=STREAM_SECONDS, is_upload=True)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _json(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        data: dict[str, str] | None,
+        *,
+        may_be_empty: bool,
+    ) -> answers.JsonAnswer:
+        target = self._target(url)
+
+        def work() -> answers.JsonAnswer:
+            raw, answer_headers = self._send(method, target, headers, data, read_seconds=EXCHANGE_SECONDS)
+            try:
+                _check_status(raw.status, answer_headers, target.shown)
+                is_ignored = may_be_empty and raw.status < 300
+                text, body = ("", {}) if is_ignored else answers.read_json(raw, answer_headers, target.shown)
+            except BaseException:
+                raw.close()
+                raise
+            if is_ignored:
+                raw.close()
+            date = answers.read_date(answer_headers.get("Date"))
+            return answers.JsonAnswer(
+                status=raw.status, host=target.shown, headers=answer_headers, text=text, body=body, server_date=date
+            )
+
+        running = exchange.Exchange(work)
+        return self._run(running, method, target, headers, answer=EXCHANGE_SECONDS)
+
+    def _send(
+        self,
+        method: str,
+        target: _Target,
+        headers: Mapping[str, str] | None,
+        body: object,
+        *,
+        read_seconds: float,
+    ) -> tuple[urllib3.BaseHTTPResponse, Mapping[str, str]]:
+        request = requests.Request(method, target.url, headers=dict(headers or {}), data=body)
+        prepared = self._session.prepare_request(request)
+        # requests rewrites URLs (it resolves `%2e`, for one); what was checked is what is sent.
+        prepared.url = target.url
+        response = self._session.send(
+            prepared,
+            stream=True,
+            allow_redirects=False,
+            timeout=(transport.ADDRESS_SECONDS, read_seconds),
+            proxies={} if target.proxy is None else {"https": target.proxy.url},
+        )
+        return response.raw, requests.structures.CaseInsensitiveDict(response.headers)
+
+    def _run(
+        self,
+        running: exchange.Exchange[T],
+        method: str,
+        target: _Target,
+        headers: Mapping[str, str] | None,
+        *,
+        answer: float,
+        is_upload: bool = False,
+    ) -> T:
+        started = time.monotonic()
+        outcome = "no answer"
+        try:
+            result = running.wait(connect=CONNECT_SECONDS, answer=answer, deadline=self._deadline, is_upload=is_upload)
+            outcome = str(getattr(result, "status", ""))
+            return result
+        except errors.DeviceLoginError as error:
+            outcome = error.detail or error.code
+            raise
+        except Exception as error:
+            raise self._explain(error, target, running.sending) from None
+        finally:
+            request_id = {name.lower(): value for name, value in (headers or {}).items()}.get("client-request-id", "-")
+            milliseconds = round((time.monotonic() - started) * 1000)
+            _log.debug("%s %s %s %s %d ms %s", method, target.shown, target.path, outcome, milliseconds, request_id)
+
+    def _explain(self, error: Exception, target: _Target, sent: bool) -> errors.DeviceLoginError:
+        refusal = certificates.refusal_in(error)
+        if refusal is None:
+            return failures.explain(error, target.shown, target.proxy, sent=sent)
+        look = functools.partial(certificates.look_at, target.name, target.port, target.proxy)
+        try:
+            seen = exchange.Exchange(look).wait(connect=6, answer=6, deadline=self._deadline)
+        except exchange.TooSlowError:
+            seen = certificates.Impostor()
+        hint = "if that authority is your company's, name its certificate: --ca-file FILE"
+        return certificates.explain(refusal, target.shown, seen, source_hint=hint)
+
+    def _target(self, url: str) -> _Target:
+        """Return where `url` leads. Raises ConfigError where we do not go: anything but https, and odd URLs."""
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port or 443
+        except ValueError:
+            parts, host, port = urlsplit(""), "", 0
+        is_plain = url.isascii() and url.isprintable() and " " not in url and "\\" not in url
+        if parts.scheme != "https" or not host or parts.username is not None or not is_plain:
+            raise errors.ConfigError(
+                f"{redaction.printable(url.partition('?')[0], limit=100)} is no address for a secure connection",
+                hint="addresses begin with https:// and hold no user name",
+            )
+        shown = host if port == 443 else parts.netloc.lower()
+        path = redaction.printable(parts.path, limit=200)
+        return _Target(url, host, port, shown, path, proxies.proxy_for(host, port, self._environ))
+
+
+def _user_agent() -> str:
+    try:
+        return f"devicelogin/{importlib.metadata.version('devicelogin')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "devicelogin"
+
+
+def _check_status(status: int, headers: Mapping[str, str], host: str) -> None:
+    if status < 200 or 300 <= status < 400 or status == 511:
+        # RFC 6585 section 6: 511 is the status of captive portals.
+        raise failures.not_the_service(host, status=status)
+    if status == 429 or status >= 500:
+        raise failures.ServerBusyError(host, status, answers.read_retry_after(headers, time.time))

@@ -1,0 +1,167 @@
+"""How bytes travel: requests' adapter and urllib3's connections, with our TLS context and our way to connect.
+
+SECURITY: the context given here is the only one in use, for servers and for https proxies. requests would load certifi's
+bundle beside it, and urllib3's own contexts obey SSLKEYLOGFILE.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import selectors
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+import requests.adapters
+import urllib3
+import urllib3.connection
+import urllib3.exceptions
+
+from devicelogin.http_session import exchange
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable
+
+#: How long may one address of a host stay silent before it is given up?
+ADDRESS_SECONDS = 5.0
+
+#: How long is an address tried alone before the next one is tried beside it? RFC 8305 section 5 says 250 ms.
+_STAGGER_SECONDS = 0.25
+
+_IN_PROGRESS = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0)})
+
+_Address = tuple[int, int, int, str, Any]
+
+
+class TlsAdapter(requests.adapters.HTTPAdapter):
+    """An adapter whose connections trust `context` and nothing else."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pools with our context and connections."""
+        super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
+        self.poolmanager.pool_classes_by_scheme = {"https": _Pool}
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Make the same for connections through `proxy`, and to it."""
+        kwargs |= {"ssl_context": self._context, "proxy_ssl_context": self._context}
+        pools = super().proxy_manager_for(proxy, **kwargs)
+        pools.pool_classes_by_scheme = {"https": _Pool}
+        return pools
+
+    def cert_verify(self, conn: Any, url: str, verify: object, cert: object) -> None:
+        """Add no certificates: those of the context are all."""
+        del url, verify, cert
+        conn.cert_reqs = "CERT_REQUIRED"
+
+
+class _Connection(urllib3.connection.HTTPSConnection):
+    """A connection that tells its exchange how far it has come."""
+
+    def _new_conn(self) -> socket.socket:
+        try:
+            sock = _Race(_resolve(self._dns_host, self.port)).winner()
+        except socket.gaierror as error:
+            raise urllib3.exceptions.NameResolutionError(self.host, self, error) from error
+        except TimeoutError as error:
+            raise urllib3.exceptions.ConnectTimeoutError(self, "no address answered") from error
+        except OSError as error:
+            raise urllib3.exceptions.NewConnectionError(self, "no address could be connected to") from error
+        for option in self.socket_options or ():
+            sock.setsockopt(*option)
+        sock.settimeout(ADDRESS_SECONDS)
+        running = exchange.current()
+        if running is not None:
+            running.watch(sock)
+        return sock
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        """Send the request, unless nobody waits for its answer any more."""
+        running = exchange.current()
+        if running is not None:
+            # The socket inside TLS inside the TLS of an https proxy is one layer down.
+            running.watch(getattr(self.sock, "socket", self.sock))
+            running.begin_sending()
+        super().request(*args, **kwargs)
+        if running is not None:
+            running.all_sent()
+
+
+class _Pool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Connection
+
+
+def _resolve(host: str, port: int | None) -> list[_Address]:
+    """Return the addresses of `host`, the families taking turns, the system's favourite first (RFC 8305 section 4)."""
+    found = socket.getaddrinfo(host.strip("[]"), port, socket.AF_UNSPEC, socket.SOCK_STREAM)
+    families = list(dict.fromkeys(address[0] for address in found))
+    columns = [[address for address in found if address[0] == family] for family in families]
+    rows = itertools.zip_longest(*columns)
+    return [address for row in rows for address in row if address is not None]
+
+
+class _Race:
+    """Connects to the first of some addresses that answers, so that a dead IPv6 costs a quarter of a second."""
+
+    def __init__(self, addresses: Iterable[_Address]) -> None:
+        self._waiting = list(addresses)
+        self._trying: dict[socket.socket, float] = {}
+        self._next_start = 0.0
+        self._error: OSError = OSError("no address")
+
+    def winner(self) -> socket.socket:
+        """Return the connection, not blocking.
+
+        Raises the last address's error: TimeoutError where it stayed silent for ADDRESS_SECONDS.
+        """
+        with selectors.DefaultSelector() as selector:
+            try:
+                while self._waiting or self._trying:
+                    if self._waiting and (not self._trying or time.monotonic() >= self._next_start):
+                        self._start(selector, self._waiting.pop(0))
+                    won = self._collect(selector)
+                    if won is not None:
+                        return won
+            finally:
+                for sock in self._trying:
+                    sock.close()
+        raise self._error
+
+    def _start(self, selector: selectors.BaseSelector, address: _Address) -> None:
+        family, kind, protocol, _, target = address
+        try:
+            sock = socket.socket(family, kind, protocol)
+        except OSError as error:  # a machine without IPv6
+            self._error = error
+            return
+        sock.setblocking(False)
+        failure = sock.connect_ex(target)
+        if failure not in _IN_PROGRESS:
+            sock.close()
+            self._error = OSError(failure, "connect")
+            return
+        now = time.monotonic()
+        self._trying[sock], self._next_start = now + ADDRESS_SECONDS, now + _STAGGER_SECONDS
+        selector.register(sock, selectors.EVENT_WRITE)
+
+    def _collect(self, selector: selectors.BaseSelector) -> socket.socket | None:
+        if not self._trying:
+            return None
+        wake = min([*self._trying.values(), *([self._next_start] if self._waiting else [])])
+        answered = {key.fileobj for key, _ in selector.select(max(0.0, wake - time.monotonic()))}
+        late = {sock for sock, end in self._trying.items() if time.monotonic() >= end}
+        for sock in [each for each in self._trying if each in answered | late]:
+            del self._trying[sock]
+            selector.unregister(sock)
+            failure = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if sock in answered else errno.ETIMEDOUT
+            if failure == 0:
+                return sock
+            sock.close()
+            # OSError makes the fitting class of the number: ConnectionRefusedError, TimeoutError.
+            self._error = OSError(failure, "connect")
+        return None
