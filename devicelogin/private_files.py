@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from typing import TYPE_CHECKING
 
@@ -107,7 +106,7 @@ def replace(path: str, content: bytes, *, check: Callable[[bytes], None] | None 
     """
     directory = os.path.dirname(path)
     make_directory(directory)
-    temporary = os.path.join(directory, f"{TEMPORARY_PREFIX}{os.path.basename(path)}-{secrets.token_hex(6)}")
+    temporary = os.path.join(directory, f"{TEMPORARY_PREFIX}{os.path.basename(path)}-{os.urandom(6).hex()}")
     try:
         _write_new(temporary, content)
         if check is not None:
@@ -120,6 +119,28 @@ def replace(path: str, content: bytes, *, check: Callable[[bytes], None] | None 
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+
+
+def create(path: str, content: bytes) -> bool:
+    """Make the file `path`, mode 0600, that holds `content`, whole or not at all; tell whether there was none before.
+
+    Of two processes at once, one makes it. Raises as `replace` does.
+    """
+    directory = os.path.dirname(path)
+    make_directory(directory)
+    temporary = os.path.join(directory, f"{TEMPORARY_PREFIX}{os.path.basename(path)}-{os.urandom(6).hex()}")
+    try:
+        _write_new(temporary, content)
+        os.link(temporary, path, follow_symlinks=False)
+        _force_directory(directory)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+    return True
 
 
 def remove(path: str) -> None:

@@ -1,0 +1,68 @@
+"""Where the refresh token lies: the protocol, the OS keyring, the sealed file, the lock and the trace of a sign-in.
+
+A refresh token lives in one of these stores and nowhere else. Which one is decided, and tried, before a person is asked
+to sign in (design decision D2); it is written down in the `sign-in` file and never changed silently.
+
+    from devicelogin import secret_store
+    store = secret_store.choose_store("auto", paths)          # probes; at login
+    store = secret_store.open_store(sign_in.location, paths)  # touches nothing; for silent use
+    with secret_store.ProfileLock(paths):
+        store.save(record)                                    # saved and read back, or the old record is intact
+
+Names resolve on first use: who only waits for the lock imports neither stores nor their libraries.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from devicelogin.secret_store.lock import ProfileLock, held_descriptors
+    from devicelogin.secret_store.protocol import SecretStore
+    from devicelogin.secret_store.record import SavedSignIn, pack_record, unpack_record
+    from devicelogin.secret_store.sealed_file import remove_set_aside, set_aside
+    from devicelogin.secret_store.selection import choose_store, open_store
+    from devicelogin.secret_store.sign_in import read_sign_in, read_times, remove_sign_in, write_sign_in, write_times
+
+_HOMES = {
+    "ProfileLock": "lock",
+    "SavedSignIn": "record",
+    "SecretStore": "protocol",
+    "choose_store": "selection",
+    "held_descriptors": "lock",
+    "open_store": "selection",
+    "pack_record": "record",
+    "read_sign_in": "sign_in",
+    "read_times": "sign_in",
+    "remove_set_aside": "sealed_file",
+    "remove_sign_in": "sign_in",
+    "set_aside": "sealed_file",
+    "unpack_record": "record",
+    "write_sign_in": "sign_in",
+    "write_times": "sign_in",
+}
+
+__all__ = [
+    "ProfileLock",
+    "SavedSignIn",
+    "SecretStore",
+    "choose_store",
+    "held_descriptors",
+    "open_store",
+    "pack_record",
+    "read_sign_in",
+    "read_times",
+    "remove_set_aside",
+    "remove_sign_in",
+    "set_aside",
+    "unpack_record",
+    "write_sign_in",
+    "write_times",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

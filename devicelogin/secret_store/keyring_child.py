@@ -1,0 +1,279 @@
+"""The child process that talks to a keyring; the only module that imports `keyring`.
+
+A keyring may hang for ever and threads cannot be killed, so each load, save, delete or probe is one process, killed at
+its deadline (design decision D2). It reads one JSON object from stdin and writes one to stdout, secrets included: never
+to arguments or the environment. Run it as `python -P -m devicelogin.secret_store.keyring_child`.
+
+The backend is a class that we instantiate ourselves: neither `PYTHON_KEYRING_BACKEND` nor `keyringrc.cfg` nor a package
+that happens to be installed chooses it. What an exception of a backend says stays here, because it may quote a secret;
+only its kind goes out.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import random
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from devicelogin import errors, models
+from devicelogin.secret_store import slots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from keyring import backend as keyring_backend
+
+#: Which backends may hold a refresh token without being asked for by name? In the order in which they are tried.
+ALLOWED = {
+    "linux": ("keyring.backends.SecretService.Keyring", "keyring.backends.libsecret.Keyring"),
+    "darwin": ("keyring.backends.macOS.Keyring",),
+    "win32": ("keyring.backends.Windows.WinVaultKeyring",),
+}
+KWALLET = "keyring.backends.kwallet.DBusKeyring"
+
+#: Which are refused even by name? They lose what they are given, keep it readable, or choose another one by themselves.
+REFUSED_PREFIXES = (
+    "keyring.backends.null.",
+    "keyring.backends.fail.",
+    "keyring.backends.chainer.",
+    "keyrings.alt.",
+)
+
+_PROBE_NAME = "probe"
+#: As long as the record of an Entra sign-in is.
+_PROBE_LENGTH = 3000
+_PR_SET_PDEATHSIG = 1
+
+
+class _RefusedError(Exception):
+    """A keyring cannot be used; `reason` is one of those that `keyring_store` has words for."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class _BackendItems:
+    """A keyring backend as `slots.Items`: one service, the item's name as the user name."""
+
+    def __init__(self, backend: keyring_backend.KeyringBackend, service: str) -> None:
+        from keyring import errors as keyring_errors
+
+        self._backend = backend
+        self._service = service
+        self._missing = keyring_errors.PasswordDeleteError
+
+    def get(self, name: str) -> str | None:
+        return self._backend.get_password(self._service, name)
+
+    def set(self, name: str, value: str) -> None:
+        self._backend.set_password(self._service, name, value)
+
+    def delete(self, name: str) -> None:
+        try:
+            self._backend.delete_password(self._service, name)
+        except self._missing:
+            return  # there was none; where there was one, whoever deletes looks afterwards
+
+
+def main() -> int:
+    """Do what stdin asks for and answer on stdout. Returns the exit code."""
+    _die_with_parent()
+    answer_to = os.dup(1)
+    # A backend that prints must not print into our answer.
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    request = json.loads(sys.stdin.buffer.read())
+    if os.name == "posix" and os.getppid() != request["parent"]:
+        return 1  # killed before we could ask to die with it: nobody waits, and a late write would be a wrong one
+    answer = _answer(request)
+    with os.fdopen(answer_to, "wb") as file:
+        file.write(json.dumps(answer).encode("ascii"))
+    return 0
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        backend = _open_backend(request["kind"], request["backend"])
+        items = _BackendItems(backend, request["service"])
+        prefix = f"{request['user']}/"
+        answer = _OPERATIONS[request["operation"]](items, prefix, request)
+        answer["backend"] = _full_name(type(backend))
+    except errors.DeviceLoginError as error:
+        return {"error": type(error).__name__, "message": error.message, "hint": error.hint, "code": error.code}
+    except _RefusedError as error:
+        return {"reason": error.reason, "detail": error.detail}
+    except Exception as error:  # backends raise whatever their libraries raise
+        return {"reason": _reason(error), "detail": _kind(error)}
+    return answer
+
+
+def _load(items: slots.Items, prefix: str, request: dict[str, Any]) -> dict[str, Any]:
+    record = slots.load(items, f"{prefix}{request['name']}/")
+    if record is None:
+        return {"record": None}
+    return {"record": {"generation": record.generation, "text": slots.to_ascii(record.text)}}
+
+
+def _save(items: slots.Items, prefix: str, request: dict[str, Any]) -> dict[str, Any]:
+    record = models.SecretRecord(generation=request["generation"], text=slots.from_ascii(request["text"]))
+    slots.save(items, f"{prefix}{request['name']}/", record)
+    return {}
+
+
+def _delete(items: slots.Items, prefix: str, request: dict[str, Any]) -> dict[str, Any]:
+    slots.delete(items, f"{prefix}{request['name']}/")
+    return {}
+
+
+def _probe(items: slots.Items, prefix: str, _: dict[str, Any]) -> dict[str, Any]:
+    """Try the layout itself. Two probes at once may meet under the one name that can be swept, hence a second try."""
+    try:
+        _probe_once(items, prefix)
+    except errors.StoreUnusableError as error:
+        if error.code != "lost":
+            raise
+        time.sleep(random.uniform(0.05, 0.3))  # noqa: S311 - only so that the two do not meet again
+        _probe_once(items, prefix)
+    return {}
+
+
+def _probe_once(items: slots.Items, prefix: str) -> None:
+    name = f"{prefix}{_PROBE_NAME}/"
+    record = models.SecretRecord(generation=1, text=os.urandom(_PROBE_LENGTH // 2).hex())
+    slots.delete(items, name)
+    slots.save(items, name, record)
+    loaded = slots.load(items, name)
+    slots.delete(items, name)
+    if loaded != record:
+        raise errors.StoreUnusableError("the keyring lost what it was given", code="lost")
+
+
+_OPERATIONS: dict[str, Callable[[slots.Items, str, dict[str, Any]], dict[str, Any]]] = {
+    "load": _load,
+    "save": _save,
+    "delete": _delete,
+    "probe": _probe,
+}
+
+
+def _open_backend(kind: str, name: str | None) -> keyring_backend.KeyringBackend:
+    """Return the backend `name`, or for None the first of the allowed ones that is viable here."""
+    allowed = _allowed_here()
+    if kind != "keyring":
+        return _viable(name or "")
+    if name is not None and name not in (*allowed, KWALLET):
+        raise _RefusedError("refused", name)
+    for candidate in [name] if name else allowed:
+        try:
+            return _viable(candidate)
+        except _RefusedError as error:
+            if error.reason not in {"no-class", "not-viable"}:
+                raise
+    raise _RefusedError("no-bus" if _lacks_bus() else "no-backend")
+
+
+def _allowed_here() -> tuple[str, ...]:
+    system = "linux" if sys.platform not in ALLOWED else sys.platform
+    if system == "linux" and "KDE" in os.environ.get("XDG_CURRENT_DESKTOP", "").split(":"):
+        return (KWALLET, *ALLOWED[system])
+    return ALLOWED[system]
+
+
+def _viable(name: str) -> keyring_backend.KeyringBackend:
+    from keyring import backend as keyring_backend
+
+    module_name, _, class_name = name.rpartition(".")
+    if name.startswith(REFUSED_PREFIXES):
+        raise _RefusedError("refused", name)
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise _RefusedError("no-class", f"{name}: {type(error).__name__}") from error
+    if not (isinstance(found, type) and issubclass(found, keyring_backend.KeyringBackend)):
+        raise _RefusedError("no-class", f"{name}: not a keyring backend")
+    # SECURITY: an alias or a subclass of a refused class is refused as well.
+    for ancestor in found.__mro__:
+        if _full_name(ancestor).startswith(REFUSED_PREFIXES):
+            raise _RefusedError("refused", _full_name(ancestor))
+    try:
+        found.priority  # noqa: B018 - reading it is how keyring says that a backend cannot work here
+    except RuntimeError as error:
+        raise _RefusedError("not-viable", name) from error
+    return found()
+
+
+def _lacks_bus() -> bool:
+    return sys.platform == "linux" and not os.environ.get("DBUS_SESSION_BUS_ADDRESS")
+
+
+def _reason(error: Exception) -> str:
+    """Return which of `keyring_store`'s reasons `error` is. Looks at types and codes, and at one text of keyring's."""
+    from keyring import errors as keyring_errors
+
+    if isinstance(error, keyring_errors.InitError) and "Failed to create the collection" in str(error):
+        return "no-collection"
+    if type(error).__name__ == "SecretServiceNotAvailableException":
+        return "died"
+    if _first_number(error) == _WINDOWS_NO_SUCH_LOGON_SESSION:
+        return "no-logon-session"
+    reasons: tuple[tuple[type[Exception], str], ...] = (
+        (keyring_errors.KeyringLocked, "locked"),
+        (keyring_errors.InitError, "no-backend"),
+        (keyring_errors.NoKeyringError, "no-backend"),
+        (ImportError, "import"),
+        (ConnectionError, "died"),
+        (EOFError, "died"),
+    )
+    return next((reason for kind, reason in reasons if isinstance(error, kind)), "failed")
+
+
+#: CredWrite in a network logon (SSH, WinRM) of Windows.
+_WINDOWS_NO_SUCH_LOGON_SESSION = 1312
+
+
+def _kind(error: Exception) -> str:
+    """Return the kind of `error` without its text: class, D-Bus error name, number."""
+    parts = [type(error).__name__]
+    name = getattr(error, "name", None)
+    if type(error).__name__ == "DBusErrorResponse" and isinstance(name, str):
+        parts.append(name)
+    number = _first_number(error)
+    if number is not None:
+        parts.append(str(number))
+    return " ".join(parts)
+
+
+def _first_number(error: Exception) -> int | None:
+    first = error.args[0] if error.args else None
+    if isinstance(first, tuple) and first:
+        first = first[0]
+    return first if isinstance(first, int) else None
+
+
+def _full_name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _die_with_parent() -> None:
+    # SECURITY: a child that outlived its killed parent could write an older token over a newer one.
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+if __name__ == "__main__":
+    # Straight out: no library's exit handler may wait for a bus.
+    status = main()
+    os._exit(status)

@@ -1,0 +1,311 @@
+"""The sealed file: the secret store of machines without an OS keyring (design decision D4).
+
+One file per record: a header line of JSON, then a nonce of 96 bits, fresh for each write, then the text sealed with
+AES-256-GCM. The header says the format version, the profile, the record's name and generation, the key source and what the
+record is bound to; it and the machine id are authenticated with the text (additional data), so that a record can be
+neither changed nor swapped for another one of ours. The key comes from a key source through HKDF-SHA256.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from devicelogin import errors, models, private_files, redaction
+from devicelogin.secret_store import hints, key_sources, machine
+
+if TYPE_CHECKING:
+    from devicelogin.settings import paths as settings_paths
+
+#: How long may a sealed text be (bytes)? Far more than a sign-in has, well under what we read of a file.
+LONGEST = 512 * 1024
+
+FORMAT_VERSION = 1
+
+_MAGIC = "devicelogin sealed record"
+_NONCE_LENGTH = 12
+_TAG_LENGTH = 16
+_LONGEST_HEADER = 4096
+_PROBE_LENGTH = 3000
+_BINDS = ("machine", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """The first line of the file. `key_mark` and `machine_mark` tell a wrong key and another machine from damage."""
+
+    magic: str
+    format_version: int
+    profile: str
+    name: str
+    generation: int
+    key: str
+    key_mark: str
+    bind: str
+    machine_mark: str | None
+
+    def as_line(self) -> bytes:
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+class SealedFile:
+    """The record `name` of one profile in a sealed file. `machine_root` is for tests."""
+
+    def __init__(
+        self,
+        location: models.StoreLocation,
+        paths: settings_paths.ProfilePaths,
+        name: str = "record",
+        *,
+        machine_root: str = "/",
+    ) -> None:
+        self._paths = paths
+        self._name = name
+        self._path = path_of(paths, name)
+        self._machine_root = machine_root
+        self._source = self._source_named(location.key or key_sources.KeyFile.name)
+        self._bind = location.bind or machine.binding(machine_root)
+        if self._bind not in _BINDS:
+            raise errors.ConfigError(
+                f"bind = {redaction.printable(self._bind)!r} is unknown", hint='write bind = "machine" or "none"'
+            )
+
+    @property
+    def location(self) -> models.StoreLocation:
+        """Where the record lies."""
+        return models.StoreLocation(kind="file", key=self._source.name, bind=self._bind)
+
+    @property
+    def protection(self) -> str:
+        """What protects the record, for people."""
+        bound = "; bound to this machine's id" if self._bind == "machine" else ""
+        return self._source.protection + bound
+
+    def probe(self) -> None:
+        """Try the key source, the directory and the disk with a throw-away secret. Raises StoreUnusableError.
+
+        Makes the key where the key source can and nothing is sealed yet.
+        """
+        record = models.SecretRecord(generation=1, text=os.urandom(_PROBE_LENGTH // 2).hex())
+        # The name of a half-written file: what a killed probe leaves, the next save sweeps.
+        path = os.path.join(self._paths.state, f"{private_files.TEMPORARY_PREFIX}probe-{os.urandom(6).hex()}")
+        with self._plain_hints():
+            try:
+                self._write(path, record)
+                loaded = self._open(private_files.read(path) or b"")
+            finally:
+                private_files.remove(path)
+            if loaded != record:
+                raise _lost(path)
+
+    def load(self) -> models.SecretRecord | None:
+        """Return the saved record or None.
+
+        Raises DataBadError where it is damaged, of another machine, profile or key or of a newer version,
+        StoreUnusableError where the key source is missing, ConfigError where the file is not private to us.
+        """
+        with self._plain_hints():
+            content = private_files.read(self._path)
+            return None if content is None else self._open(content)
+
+    def save(self, record: models.SecretRecord) -> None:
+        """Replace the record; what was written is read back and opened before the old one goes.
+
+        Only for who holds the profile's lock: it sweeps what killed writers left. Raises StoreUnusableError.
+        """
+        with self._plain_hints():
+            private_files.sweep(self._paths.state)
+            self._write(self._path, record)
+
+    def delete(self) -> None:
+        """Delete the record, and one that was set aside; verified. Raises StoreUnusableError. The key file stays."""
+        private_files.remove(self._path)
+        private_files.remove(_aside(self._path))
+        private_files.sweep(self._paths.state)
+        if os.path.lexists(self._path):
+            raise errors.StoreUnusableError(f"cannot delete {self._path}", hint=f"delete it yourself: rm {self._path}")
+
+    def _write(self, path: str, record: models.SecretRecord) -> None:
+        text = record.text.encode("utf-8", "surrogatepass")
+        if len(text) > LONGEST:
+            raise errors.StoreUnusableError(
+                f"the sign-in has {len(text)} bytes and the sealed file takes {LONGEST}; what was saved before is unchanged",
+                hint="ask for fewer scopes in one sign-in",
+                code="too_long",
+            )
+        if not self._anything_sealed():
+            self._source.make()
+
+        def check(written: bytes) -> None:
+            if self._open(written) != record:
+                raise _lost(path)
+
+        private_files.replace(path, self._seal(record.generation, text), check=check)
+
+    def _anything_sealed(self) -> bool:
+        # A key that is missing must not be replaced by a new one while something may still need the old one.
+        try:
+            names = os.listdir(self._paths.state)
+        except OSError:
+            return False
+        return any(name == "record" or name.startswith("record-") for name in names)
+
+    def _seal(self, generation: int, text: bytes) -> bytes:
+        from cryptography.hazmat.primitives.ciphers import aead
+
+        secret = self._source.read()
+        header = _Header(
+            magic=_MAGIC,
+            format_version=FORMAT_VERSION,
+            profile=self._paths.profile,
+            name=self._name,
+            generation=generation,
+            key=self._source.name,
+            key_mark=_derive(secret, "mark").hex()[:16],
+            bind=self._bind,
+            machine_mark=self._machine_mark(),
+        ).as_line()
+        # SECURITY: 96 random bits a write; even at one write a second their repetition stays out of reach for ages.
+        nonce = os.urandom(_NONCE_LENGTH)
+        additional = header + self._machine_bytes(self._bind)
+        return header + nonce + aead.AESGCM(_derive(secret, "seal")).encrypt(nonce, text, additional)
+
+    def _open(self, content: bytes) -> models.SecretRecord:
+        from cryptography import exceptions
+        from cryptography.hazmat.primitives.ciphers import aead
+
+        line, newline, sealed = content.partition(b"\n")
+        header = self._parse_header(line + newline)
+        source = self._source_named(header.key)
+        if header.bind == "machine" and header.machine_mark != self._machine_mark("machine"):
+            raise self._bad("was sealed on another machine", "another_machine")
+        secret = source.read()
+        if header.key_mark != _derive(secret, "mark").hex()[:16]:
+            raise self._bad("was sealed with another key", "another_key")
+        if len(sealed) < _NONCE_LENGTH + _TAG_LENGTH:
+            raise self._bad("is cut off", "damaged")
+        nonce, text = sealed[:_NONCE_LENGTH], sealed[_NONCE_LENGTH:]
+        additional = line + newline + self._machine_bytes(header.bind)
+        try:
+            opened = aead.AESGCM(_derive(secret, "seal")).decrypt(nonce, text, additional)
+        except exceptions.InvalidTag:
+            raise self._bad("is damaged", "damaged") from None
+        return models.SecretRecord(generation=header.generation, text=opened.decode("utf-8", "surrogatepass"))
+
+    def _parse_header(self, line: bytes) -> _Header:
+        data = _fields_of(line)
+        if data is None:
+            raise self._bad("is damaged", "damaged")
+        if data["format_version"] > FORMAT_VERSION:
+            raise self._bad("was written by a newer version of devicelogin", "newer_version")
+        header = _Header(**data) if data.keys() == set(_Header.__slots__) else None
+        if header is None or type(header.generation) is not int or header.bind not in _BINDS:
+            raise self._bad("is damaged", "damaged")
+        if (header.profile, header.name) != (self._paths.profile, self._name):
+            raise self._bad(
+                f"belongs to the profile {redaction.printable(header.profile, limit=64)} "
+                f"(as {redaction.printable(header.name, limit=64)})",
+                "another_profile",
+            )
+        return header
+
+    def _source_named(self, name: object) -> key_sources.KeySource:
+        source = key_sources.of(name, self._paths) if isinstance(name, str) else None
+        if source is None:
+            raise self._bad(f"has a key source that this version does not know: {redaction.printable(name)}", "damaged")
+        return source
+
+    def _machine_mark(self, bind: str | None = None) -> str | None:
+        if (bind or self._bind) == "none":
+            return None
+        found = machine.machine_id(self._machine_root)
+        # A hash: the machine id itself is not for other people's eyes (machine-id(5)).
+        return None if found is None else hashlib.sha256(b"devicelogin machine " + found.encode()).hexdigest()[:16]
+
+    def _machine_bytes(self, bind: str) -> bytes:
+        if bind == "none":
+            return b""
+        found = machine.machine_id(self._machine_root)
+        if found is None:
+            raise errors.StoreUnusableError(
+                "this machine has no machine id to bind the saved sign-in to",
+                hint='write bind = "none" into the profile, or make one: systemd-machine-id-setup',
+                code="no_machine_id",
+            )
+        return found.encode("ascii")
+
+    def _bad(self, what: str, code: str) -> errors.DataBadError:
+        return errors.DataBadError(
+            f"the saved sign-in {self._path} {what}", hint="sign in again: devicelogin login", code=code
+        )
+
+    @contextlib.contextmanager
+    def _plain_hints(self) -> Any:
+        try:
+            yield
+        except errors.DeviceLoginError as error:
+            error.hint = hints.for_profile(error.hint or "", self._paths.profile) or None
+            raise
+
+
+def path_of(paths: settings_paths.ProfilePaths, name: str) -> str:
+    """Return the file of the record `name`: `record` for the sign-in, `record-NAME` for others."""
+    return paths.record if name == "record" else f"{paths.record}-{name}"
+
+
+def set_aside(paths: settings_paths.ProfilePaths) -> bool:
+    """Move a damaged record out of the way of a new sign-in, as `record.damaged`; tell whether there was one.
+
+    It is deleted by `remove_set_aside` once the new one is read back. Raises StoreUnusableError.
+    """
+    try:
+        os.replace(paths.record, _aside(paths.record))
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise errors.StoreUnusableError(
+            f"cannot move {paths.record} aside: {error.strerror}",
+            hint=f"look at its owner and mode: ls -l {paths.record}",
+        ) from error
+    return True
+
+
+def remove_set_aside(paths: settings_paths.ProfilePaths) -> None:
+    """Delete the record that was set aside; no error if there is none. Raises StoreUnusableError."""
+    private_files.remove(_aside(paths.record))
+
+
+def _aside(path: str) -> str:
+    return path + ".damaged"
+
+
+def _fields_of(line: bytes) -> dict[str, Any] | None:
+    """Return the fields of a header line of ours, of whatever version; None where it is none."""
+    try:
+        data = json.loads(line.decode("ascii")) if len(line) <= _LONGEST_HEADER else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(data, dict) or data.get("magic") != _MAGIC or type(data.get("format_version")) is not int:
+        return None
+    return data
+
+
+def _derive(secret: bytes, purpose: str) -> bytes:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.kdf import hkdf
+
+    info = f"devicelogin sealed record v{FORMAT_VERSION} {purpose}".encode("ascii")
+    return hkdf.HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info).derive(secret)
+
+
+def _lost(path: str) -> errors.StoreUnusableError:
+    return errors.StoreUnusableError(
+        f"{path} did not keep what was written; what was saved before is unchanged",
+        hint="that disk may be dying: dmesg | tail",
+        code="lost",
+    )

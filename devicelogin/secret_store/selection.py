@@ -1,0 +1,75 @@
+"""Which store: chosen and probed at login, opened by its written-down location ever after (design decision D2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from devicelogin import errors, models, redaction
+from devicelogin.secret_store import hints, key_sources, keyring_store, machine, sealed_file
+
+if TYPE_CHECKING:
+    from devicelogin.secret_store import protocol
+    from devicelogin.settings import paths as settings_paths
+
+
+def open_store(
+    location: models.StoreLocation,
+    paths: settings_paths.ProfilePaths,
+    *,
+    name: str = "record",
+    patient: bool = False,
+) -> protocol.SecretStore:
+    """Return the store at `location`, untouched. `name` is `record` for the sign-in, `access` for access tokens.
+
+    Raises ConfigError or DataBadError where this version cannot tell what `location` means.
+    """
+    if location.kind == "file":
+        return sealed_file.SealedFile(location, paths, name)
+    if location.kind == "keyring" or location.kind.startswith("keyring:"):
+        return keyring_store.KeyringStore(location, paths, name, patient=patient)
+    raise _unknown_store(location.kind)
+
+
+def choose_store(
+    wanted: str,
+    paths: settings_paths.ProfilePaths,
+    *,
+    key: str = key_sources.KeyFile.name,
+    bind: str | None = None,
+    patient: bool = False,
+    service: str = keyring_store.SERVICE,
+) -> protocol.SecretStore:
+    """Return the store that `wanted` names, after it passed its probe.
+
+    `wanted` is `auto`, `keyring`, `file` or `keyring:module.Class`. `auto` is the OS keyring; where that does not work
+    the error says why and which command takes the sealed file: never silently another store. `patient`: a person sits
+    at a display and may type the keyring's password, so 60 s instead of 5. `service` names the items in a keyring.
+    Raises StoreUnusableError, ConfigError.
+    """
+    if wanted == "file":
+        if key not in key_sources.names():
+            raise errors.ConfigError(
+                f"key = {redaction.printable(key)!r} is no key source of the sealed file", hint='write key = "file"'
+            )
+        location = models.StoreLocation(kind="file", key=key, bind=bind or machine.binding())
+    elif wanted in {"auto", "keyring"} or wanted.startswith("keyring:"):
+        location = keyring_store.new_location("keyring" if wanted == "auto" else wanted, paths, service)
+    else:
+        raise _unknown_store(wanted)
+    store = open_store(location, paths, patient=patient)
+    try:
+        store.probe()
+    except errors.StoreUnusableError as error:
+        if wanted == "auto":
+            error.hint = hints.for_profile(
+                "keep the sign-in in a sealed file instead: devicelogin login --store file", paths.profile
+            )
+        raise
+    return store
+
+
+def _unknown_store(kind: str) -> errors.ConfigError:
+    return errors.ConfigError(
+        f"store = {redaction.printable(kind)!r} is unknown",
+        hint='write store = "keyring", "file" or "keyring:module.Class"',
+    )
