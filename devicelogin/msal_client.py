@@ -14,11 +14,11 @@ import logging
 import math
 import warnings
 from dataclasses import dataclass
-from importlib import metadata
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import msal
 
+import devicelogin
 from devicelogin import errors, explain, models, redaction
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class _Transport:
         body = dict(answer.body)
         if url == self._provider.token_endpoint:
             _clean_token_answer(body, answer)
-            self.id_token = body.get("id_token")
+            self.id_token = _optional(body, "id_token")
             _drop_undecodable(body)
         else:
             _clean_authorization(body)
@@ -203,7 +203,7 @@ class MsalClient:
                 http_client=self._transport,
                 http_cache=self._http_cache,
                 app_name="devicelogin",
-                app_version=metadata.version("devicelogin"),
+                app_version=devicelogin.__version__,
             )
         except ValueError as error:
             raise errors.ConfigError(

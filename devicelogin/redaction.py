@@ -10,15 +10,33 @@ import unicodedata
 #: (bidi marks, zero-width joiners), "surrogate", "private use" and the two separators.
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
-_TOKENS = re.compile(
+_NAMED = re.compile(
     r"""
-      eyJ[\w-]{6,}(?:\.[\w-]*){0,4}                       # a JSON web token, whole or cut
-    | (?P<name>\b(?:access_token|refresh_token|id_token|device_code|client_info|code|Authorization|Bearer|assertion)
-        ["']?\s*[=:\s]\s*["']?(?:Bearer\s+)?)[^\s"'&,;}]{8,}
-    | \b[A-Za-z0-9+/_.~-]{60,}={0,2}                       # anything long and opaque
+    (?P<name>
+        (?: \w{0,20}_token | device_code | user_code | client_info | client_secret | client_assertion | assertion
+          | passphrase | password | Authorization )
+        ["'\\]{0,3} \s* (?:[=:]|%3[AD]) \s* ["'\\]{0,3} (?:(?:Bearer|Basic)\s+)?
+      | (?<![\w-])(?:code|otc)(?:=|%3D)                     # forms only: in JSON, "code" names an error
+      | \b(?:Bearer|Basic)\s+
+    )
+    (?P<quote>["']?) [^\s"'\\&,;}]{8,}
     """,
-    re.VERBOSE,
+    re.VERBOSE | re.IGNORECASE,
 )
+_JSON_WEB_TOKEN = re.compile(r"eyJ[\w-]{6,}(?:\.[\w-]*){0,4}")  # whole or cut
+_PASSWORD_IN_URL = re.compile(r"(?<=://)[^\s/@]{1,200}:[^\s/@]{1,200}@")
+# Wide enough for Entra's refresh tokens (base64url and dots), those of personal accounts (with ! * $) and the access
+# tokens of personal accounts (base64 with slashes); whether such a run is a path or a token, `_without_opaque` says.
+_RUN = re.compile(r"[A-Za-z0-9+/_.~!*$%-]{40,}={0,2}")
+_WORD = re.compile(r"[A-Za-z0-9+]+")
+
+#: From how many characters on is a mix of capitals, small letters and digits no name any more? In a single word sooner:
+#: a slash falls into a base64 text every 32 characters or so.
+_OPAQUE_LENGTH = 40
+_OPAQUE_WORD_LENGTH = 24
+
+#: From how many characters on is a single word of letters and digits a key, whatever its letters? A GUID has 12, a SHA-1 40.
+_KEY_LENGTH = 60
 
 
 def printable(text: object, *, limit: int = 300) -> str:
@@ -40,8 +58,31 @@ def printable(text: object, *, limit: int = 300) -> str:
 
 
 def redacted(text: str) -> str:
-    """Return `text` with everything that looks like a token replaced by `[redacted]`."""
-    return _TOKENS.sub(lambda match: (match.group("name") or "") + "[redacted]", text)
+    """Return `text` with everything that looks like a token replaced by `[redacted]`.
+
+    Paths, URLs, host names, GUIDs and error codes stay readable: a log without them helps nobody.
+    """
+    text = _NAMED.sub(lambda match: f"{match['name']}{match['quote']}[redacted]", text)
+    text = _JSON_WEB_TOKEN.sub("[redacted]", text)
+    text = _PASSWORD_IN_URL.sub("[redacted]@", text)
+    return _RUN.sub(_without_opaque, text)
+
+
+def _without_opaque(run: re.Match[str]) -> str:
+    return "[redacted]" if any(_is_opaque(part) for part in run[0].split("/")) else run[0]
+
+
+def _is_opaque(part: str) -> bool:
+    words = _WORD.findall(part)
+    return (
+        (len(part) >= _OPAQUE_LENGTH and _is_mixed(part))
+        or any(len(word) >= _OPAQUE_WORD_LENGTH and _is_mixed(word) for word in words)
+        or any(len(word) >= _KEY_LENGTH for word in words)
+    )
+
+
+def _is_mixed(text: str) -> bool:
+    return all(any(map(kind, text)) for kind in (str.isupper, str.islower, str.isdigit))
 
 
 class RedactingFilter(logging.Filter):

@@ -95,6 +95,8 @@ def explain(error: BaseException, host: str, proxy: Proxy | None, *, sent: bool)
         at_proxy = _explain_proxy(chain, host, proxy)
         if at_proxy is not None:
             return at_proxy
+    if isinstance(error, (requests.exceptions.InvalidHeader, requests.exceptions.InvalidURL)):
+        return errors.InternalError("a request was made that HTTP cannot carry", hint="please report this")
     words = _words(chain)
     if words is not None:
         return NoAnswerError(f"cannot reach {host}: {words}", request_may_have_arrived=sent)

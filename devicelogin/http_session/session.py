@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import http.client
 import http.cookiejar
 import importlib.metadata
 import logging
@@ -13,14 +14,13 @@ from urllib.parse import urlsplit
 
 import requests
 import requests.structures
+import urllib3.exceptions
 
 from devicelogin import clock, errors, redaction
 from devicelogin.http_session import answers, certificates, exchange, failures, proxies, transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    import urllib3
 
 _log = logging.getLogger("devicelogin.http")
 
@@ -199,7 +199,7 @@ class HttpSession:
         except errors.DeviceLoginError as error:
             outcome = error.detail or error.code
             raise
-        except Exception as error:
+        except (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
             raise self._explain(error, target, running.sending) from None
         finally:
             request_id = {name.lower(): value for name, value in (headers or {}).items()}.get("client-request-id", "-")

@@ -98,7 +98,10 @@ class _Pool(urllib3.HTTPSConnectionPool):
 
 def _resolve(host: str, port: int | None) -> list[_Address]:
     """Return the addresses of `host`, the families taking turns, the system's favourite first (RFC 8305 section 4)."""
-    found = socket.getaddrinfo(host.strip("[]"), port, socket.AF_UNSPEC, socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, socket.AF_UNSPEC, socket.SOCK_STREAM)
+    except UnicodeError as error:  # a part of the name that is longer than names may be
+        raise socket.gaierror(socket.EAI_NONAME, "no host name") from error
     families = list(dict.fromkeys(address[0] for address in found))
     columns = [[address for address in found if address[0] == family] for family in families]
     rows = itertools.zip_longest(*columns)

@@ -42,10 +42,15 @@ _held: set[int] = set()
 
 
 class ProfileLock:
-    """The lock of one profile; a context manager. One object is for one thread at a time and can be used again."""
+    """The lock of one profile; a context manager. One object is for one thread at a time and can be used again.
 
-    def __init__(self, paths: settings_paths.ProfilePaths, *, wait_seconds: float = WAIT_SECONDS) -> None:
-        self._path = paths.lock
+    `path` names another lock file than the profile's own, for what must run once without stopping refreshes (a login).
+    """
+
+    def __init__(
+        self, paths: settings_paths.ProfilePaths, *, wait_seconds: float = WAIT_SECONDS, path: str | None = None
+    ) -> None:
+        self._path = path if path is not None else paths.lock
         self._wait_seconds = wait_seconds
         self._descriptor: int | None = None
 

@@ -76,6 +76,11 @@ class ProfilePaths:
         return os.path.join(self.state, "lock")
 
     @property
+    def login_lock(self) -> str:
+        """One sign-in at a time; apart from `lock`, so that tokens are refreshed while a person is asked."""
+        return os.path.join(self.state, "login-lock")
+
+    @property
     def record(self) -> str:
         """The sealed record, where the store is the file."""
         return os.path.join(self.state, "record")

@@ -157,20 +157,17 @@ def resolve(
     azure = _azure_level(environ) if for_login else _Level(False, {}, str)
     authority_key, authority_url = _authority([*levels, azure])
     is_oidc = authority_key == "oidc_issuer"
-    if is_oidc:
-        client_id = _pick(levels, "client_id", shapes.oidc_client_id, None)
-    else:
-        client_id = _pick([*levels, azure], "client_id", shapes.client_id, None)
+    # An AZURE_CLIENT_ID is an Entra app's: it fills no gap at another provider.
+    asked, shape = (levels, shapes.oidc_client_id) if is_oidc else ((*levels, azure), shapes.client_id)
+    client_id = _pick(asked, "client_id", shape, None)
     choice = authority_url.value
-    if authority_key == "tenant":
-        choice = choice.rpartition("/")[2]
     return Settings(
         profile=paths.profile,
         client_id=client_id,
         authority_url=authority_url,
         is_oidc=is_oidc,
         authority_key=authority_key,
-        authority_choice=choice,
+        authority_choice=choice.rpartition("/")[2] if authority_key == "tenant" else choice,
         scopes=_scopes(levels, is_oidc=is_oidc, add_flags=for_login),
         graph_root=_pick(levels, "graph_root", shapes.graph_root, None),
         ca_file=_ca_file(levels, paths, environ),

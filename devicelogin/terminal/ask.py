@@ -25,15 +25,14 @@ def ask(screen: Screen, stdin: TextIO, question: str, *, check: Callable[[str], 
     its message is shown and the question asked again; the last one is raised. End of input raises
     `LoginNotCompletedError`.
     """
-    for attempt in range(1, ATTEMPTS + 1):
-        answer = _answer(screen, stdin, question)
+    for _ in range(ATTEMPTS - 1):
         try:
-            return check(answer)
+            return check(_answer(screen, stdin, question))
+        except errors.LoginNotCompletedError:
+            raise
         except errors.DeviceLoginError as error:
-            if attempt == ATTEMPTS:
-                raise
             screen.line(redaction.printable(error.message))
-    raise AssertionError
+    return check(_answer(screen, stdin, question))
 
 
 def confirm(screen: Screen, stdin: TextIO, question: str, *, default: bool) -> bool:

@@ -130,7 +130,7 @@ def _squeezed(text: PromptText, shape: qr_code.Shape, columns: int, rows: int) -
 
 def _without(text: PromptText, reason: str, columns: int, rows: int) -> Arrangement:
     """Leave the QR code out. In a low window the address and the user code come last, where they stay in sight."""
-    note = [] if text.warning else [Line(line) for line in screen.wrapped(f"No QR code: {reason}", columns)]
+    note = [Line(line) for line in screen.wrapped(f"No QR code: {reason}", columns)] if reason else []
     ask = ask_lines(text, columns, has_qr=False)
     facts = fact_lines(text, columns)
     sentence = sentence_lines(columns)

@@ -43,18 +43,21 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class NoQrCode:
-    """Why there is no QR code, for a line that begins with `no QR code: `."""
+    """Why there is no QR code, for a line that begins with `No QR code: `; empty where a person wanted none."""
 
     reason: str
 
 
-def shapes(text: str, *, wanted: Wanted = "auto", is_utf8: bool) -> tuple[Shape, ...] | NoQrCode:
-    """Return the ways to draw `text`, best first: quiet zone 4, then 2."""
+def shapes(text: str, *, wanted: Wanted = "auto", has_blocks: bool) -> tuple[Shape, ...] | NoQrCode:
+    """Return the ways to draw `text`, best first: quiet zone 4, then 2.
+
+    `has_blocks` False means that only ASCII can be written.
+    """
     if wanted == "off":
-        return NoQrCode("turned off")
-    if wanted != "ascii" and not is_utf8:
+        return NoQrCode("")
+    if wanted != "ascii" and not has_blocks:
         if wanted != "auto":
-            return NoQrCode("the locale is not UTF-8; --qr ascii does not need it")
+            return NoQrCode("this terminal does not take block characters; --qr ascii does without them")
         wanted = "ascii"
     style: Style = "half" if wanted == "auto" else wanted
     try:

@@ -20,7 +20,8 @@ _PLAIN_PALETTES = ("linux", "vt", "ansi", "cons", "sun", "wy", "unknown")
 
 _STYLES = {"": "", "bold": "1", "code": "1;7", "warning": "1;7"}
 
-_ASCII = str.maketrans({"\N{HORIZONTAL ELLIPSIS}": "...", "\N{REPLACEMENT CHARACTER}": "?"})
+# One cell each, so that what fitted still fits.
+_ASCII = str.maketrans({"\N{HORIZONTAL ELLIPSIS}": "~", "\N{REPLACEMENT CHARACTER}": "?"})
 
 
 class Screen:
@@ -66,8 +67,24 @@ class Screen:
 
     @property
     def is_utf8(self) -> bool:
-        """Tell whether block characters can be written."""
+        """Tell whether the terminal takes UTF-8, as far as the encoding and the locale tell."""
+        # Python writes UTF-8 in the C locale too (PEP 538, PEP 540) and may have set LC_CTYPE itself; whoever says
+        # LANG=C or LC_ALL=C means a terminal that knows ASCII.
+        environ = self._environ
+        told = environ.get("LC_ALL") or (environ.get("LANG") if environ.get("LC_CTYPE") == "C.UTF-8" else None)
+        told = told or environ.get("LC_CTYPE") or environ.get("LANG")
+        if told in {"C", "POSIX"}:
+            return False
         return _encoding(self._stream).lower().replace("-", "").replace("_", "") in {"utf8", "utf8sig"}
+
+    @property
+    def encodes_blocks(self) -> bool:
+        """Tell whether block characters can be written at all, for a person who insists on them."""
+        try:
+            "\u2580\u2584\u2588".encode(_encoding(self._stream))
+        except UnicodeError:
+            return False
+        return True
 
     @property
     def has_colours(self) -> bool:
@@ -91,7 +108,7 @@ class Screen:
     def write(self, text: str) -> None:
         """Write `text` at once; the caller has made server text printable. Characters the encoding lacks become `?`."""
         encoding = _encoding(self._stream)
-        if not self.is_utf8:
+        if not self.encodes_blocks:
             text = text.translate(_ASCII)
         self._stream.write(text.encode(encoding, "replace").decode(encoding))
         self._stream.flush()
@@ -107,10 +124,11 @@ def _encoding(stream: TextIO) -> str:
 
 
 def cell_width(text: str) -> int:
-    """Return how many character cells `text` takes: East Asian wide characters two, combining marks none."""
+    """Return how many character cells `text` takes at most: East Asian wide characters two, combining marks none."""
     width = 0
     for character in text:
-        if unicodedata.category(character) in {"Mn", "Me"}:
+        # Variation selector 16 counts: some terminals draw the character before it as a wide emoji.
+        if unicodedata.category(character) in {"Mn", "Me"} and character != "\N{VARIATION SELECTOR-16}":
             continue
         width += 2 if unicodedata.east_asian_width(character) in "WF" else 1
     return width

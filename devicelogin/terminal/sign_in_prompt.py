@@ -53,6 +53,7 @@ class SignInPrompt:
         self._qr = qr
         self._known_hosts = known_hosts
         self._countdown = ""
+        self._is_drawing = False
         self._expires_in = 0.0
         self._minutes = -1
         self._hint_was_given = False
@@ -115,9 +116,10 @@ class SignInPrompt:
             self._screen.line("No QR code: this is not a terminal that can draw one")
 
     def _show_arranged(self, text: prompt_layout.PromptText, uri: str) -> None:
-        shapes = qr_code.shapes(uri, wanted=self._qr, is_utf8=self._screen.is_utf8)
+        has_blocks = self._screen.is_utf8 if self._qr == "auto" else self._screen.encodes_blocks
+        shapes = qr_code.shapes(uri, wanted=self._qr, has_blocks=has_blocks)
         if text.warning:
-            shapes = qr_code.NoQrCode("the address is not to be trusted")
+            shapes = qr_code.NoQrCode("")
         plan = prompt_layout.arrange(text, shapes, columns=self._screen.columns, rows=self._screen.rows)
         lines = [self._styled(line) for line in plan.above]
         if plan.shape is not None:
@@ -129,7 +131,9 @@ class SignInPrompt:
             )
             lines += self._side_by_side(code, plan.shape.columns, plan.beside)
         lines += [self._styled(line) for line in plan.below]
+        self._is_drawing = True
         self._screen.write("".join(f"{line}\n" for line in lines))
+        self._is_drawing = False
 
     def _side_by_side(self, code: list[str], width: int, beside: list[prompt_layout.Line]) -> list[str]:
         lines = []
@@ -160,8 +164,8 @@ class SignInPrompt:
             return
         text = self._countdown_text(f"{seconds // 60}:{seconds % 60:02}", tail)
         if text != self._countdown:
-            self._screen.write(f"\r{text}\x1b[K")
             self._countdown = text
+            self._screen.write(f"\r{text}\x1b[K")
 
     def _countdown_text(self, left: str, tail: str) -> str:
         """Return the longest wording that leaves the last column free, where a terminal would wrap."""
@@ -198,8 +202,11 @@ class SignInPrompt:
             self._screen.line(redaction.printable(line, limit=verification_uri.LONGEST))
 
     def close(self) -> None:
-        """Erase the countdown line. Never raises: it runs while another error is on its way."""
+        """Erase the countdown line, end a half-drawn prompt. Never raises: it runs while another error is on its way."""
         with contextlib.suppress(OSError, ValueError):
+            if self._is_drawing:
+                self._is_drawing = False
+                self._screen.write("\x1b[0m\n")
             self._erase()
 
     def _say(self, text: str) -> None:
@@ -211,8 +218,8 @@ class SignInPrompt:
 
     def _erase(self) -> None:
         if self._countdown:
-            self._countdown = ""
             self._screen.write(_ERASE)
+            self._countdown = ""
 
 
 def _facts(

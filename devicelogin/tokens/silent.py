@@ -58,7 +58,11 @@ class Wish:
 
 
 class SilentTokens:
-    """Access tokens of one profile for whoever is not at a terminal."""
+    """Access tokens of one profile for whoever is not at a terminal.
+
+    `own_scopes` are wanted where a caller names none; empty: those of the sign-in. `is_own`: they come from the profile,
+    not from an environment that another call may not have.
+    """
 
     def __init__(
         self,
@@ -68,12 +72,16 @@ class SilentTokens:
         open_store: Callable[[models.SignIn], secret_store.SecretStore],
         check: Callable[[models.SignIn], None],
         refresh: Refresher,
+        own_scopes: tuple[str, ...] = (),
+        is_own: bool = True,
     ) -> None:
         self._paths = paths
         self._cache = cache
         self._open_store = open_store
         self._check = check
         self._refresh = refresh
+        self._own_scopes = own_scopes
+        self._is_own = is_own
 
     def access_token(self, wish: Wish) -> models.AccessToken:
         """Return a token as wished: from the cache, from whoever is refreshing right now, or by a refresh of our own.
@@ -82,7 +90,7 @@ class SilentTokens:
         the family for what they say.
         """
         began = access_cache.boot_seconds()
-        asked = access_cache.scope_line(wish.scopes)
+        asked = access_cache.scope_line(wish.scopes or (() if self._is_own else self._own_scopes))
         forced = wish.force or wish.claims is not None
         entry = self._cache.read(asked)
         if entry is not None and not forced and entry.is_good(wish.min_valid):
@@ -130,7 +138,7 @@ class SilentTokens:
         deadline = clock.Deadline(HOLDER_SECONDS)
         store, record, saved = self._load()
         self._check(saved.sign_in)
-        scopes = wish.scopes or saved.sign_in.scopes
+        scopes = wish.scopes or self._own_scopes or saved.sign_in.scopes
         try:
             answer = self._refresh(saved, scopes, deadline=deadline, claims=wish.claims)
         except (errors.LoginRequiredError, errors.DeniedByPolicyError) as error:

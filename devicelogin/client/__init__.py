@@ -1,0 +1,86 @@
+"""Class DeviceLogin: runs sign-in, token, status and sign-out of one profile, each in its order.
+
+login    settings -> secret store, probed -> authority, keys -> device code -> person -> poll -> ID token checked
+         -> refresh token saved and read back -> profile written
+token    cache -> lock -> cache again -> secret store -> silent refresh -> secret store -> cache
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from devicelogin import models, settings
+from devicelogin.client.workplace import Workplace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from devicelogin.secret_store import SecretStore
+
+__all__ = ["DeviceLogin", "Workplace", "profiles"]
+
+
+class DeviceLogin:
+    """One profile: one saved sign-in, its access tokens, its end.
+
+    `client_id`, `tenant` and `scopes` matter for `login`; later calls take them from what login wrote, and raise
+    ConfigError where what is given here contradicts it. `store` replaces the secret store that the settings name.
+    Methods may be called from several threads.
+    """
+
+    def __init__(
+        self,
+        profile: str = "default",
+        *,
+        client_id: str | None = None,
+        tenant: str | None = None,
+        scopes: Iterable[str] | None = None,
+        store: SecretStore | None = None,
+    ) -> None:
+        flags = {"client_id": client_id, "tenant": tenant, "scopes": tuple(scopes) if scopes is not None else None}
+        self._workplace = Workplace(profile, flags=flags, environ=os.environ, store=store)
+
+    def login(self, show: Callable[[models.DeviceAuthorization], None] | None = None) -> models.Account:
+        """Sign a person in, and return who it was. Takes minutes: a person reads, types and approves.
+
+        `show` is given the address and the code to show; without it they are printed to stderr in plain lines. Raises
+        LoginNotCompletedError where the person declined or was too late or is not the one saved before, and the others
+        of the family; whatever was saved before is then unchanged.
+        """
+        from devicelogin.client import signing_in
+
+        return signing_in.login(self._workplace, signing_in.Options(), signing_in.Calling(show)).account
+
+    def access_token(
+        self, scopes: Iterable[str] | None = None, *, min_valid: float | None = None
+    ) -> models.AccessToken:
+        """Return an access token for `scopes`, else for those of the profile. Never prompts; takes 75 s at most.
+
+        `min_valid` is how long it must last (seconds). Raises LoginRequiredError where a person must sign in, and
+        TryLaterError where nothing was lost and trying again may help.
+        """
+        from devicelogin.tokens import silent
+
+        wish = silent.Wish(scopes=tuple(scopes) if scopes is not None else (), min_valid=min_valid)
+        return self._workplace.silent_tokens().access_token(wish)
+
+    def status(self) -> models.SignInStatus:
+        """Return what can be said about the sign-in without network and without touching a secret."""
+        from devicelogin.client import reporting
+
+        return reporting.read_status(self._workplace)
+
+    def logout(self) -> None:
+        """Delete the saved sign-in and the cached tokens, and verify that they are gone.
+
+        Raises StoreUnusableError where they are not. No error where nobody was signed in.
+        """
+        from devicelogin.client import signing_out
+
+        signing_out.logout(self._workplace)
+
+
+def profiles() -> tuple[str, ...]:
+    """Return the names of all profiles that have a profile file or a saved sign-in, sorted."""
+    return settings.locate(os.environ).profile_names()

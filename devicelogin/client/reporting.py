@@ -1,0 +1,61 @@
+"""What can be said of a saved sign-in without network and without touching a secret."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from devicelogin import errors, models, secret_store
+
+if TYPE_CHECKING:
+    from devicelogin.client.workplace import Workplace
+
+#: How long does an Entra refresh token last unused (Microsoft: 90 days, not configurable since 2021)?
+ENTRA_IDLE = timedelta(days=90)
+
+
+def read_status(work: Workplace) -> models.SignInStatus:
+    """Return the status of the profile. Raises ConfigError where our files belong to somebody else."""
+    try:
+        sign_in = secret_store.read_sign_in(work.paths)
+    except errors.DataBadError as error:
+        return models.SignInStatus(profile=work.profile, state="damaged", reason=error.message)
+    if sign_in is None:
+        return models.SignInStatus(profile=work.profile, state="signed-out", reason="nobody is signed in")
+    times = secret_store.read_times(work.paths)
+    until = _lasts_until(sign_in, times)
+    reason = _why_login_is_needed(sign_in, times, until)
+    return models.SignInStatus(
+        profile=work.profile,
+        state="signed-in" if sign_in.state == "saved" else "pending",
+        sign_in=sign_in,
+        times=times,
+        protection=_protection(work, sign_in),
+        needs_login=reason is not None,
+        reason=reason,
+        lasts_until=until,
+    )
+
+
+def _protection(work: Workplace, sign_in: models.SignIn) -> str:
+    try:
+        return work.open_store(sign_in).protection
+    except errors.DeviceLoginError as error:
+        return error.message
+
+
+def _lasts_until(sign_in: models.SignIn, times: models.Times | None) -> datetime | None:
+    """Return until when the sign-in lasts unused; nobody knows that of other providers than Entra."""
+    if sign_in.is_oidc or times is None or times.refused is not None:
+        return None
+    return datetime.fromtimestamp(times.last_refreshed, UTC) + ENTRA_IDLE
+
+
+def _why_login_is_needed(sign_in: models.SignIn, times: models.Times | None, until: datetime | None) -> str | None:
+    if sign_in.state != "saved" and times is None:
+        return "the last sign-in was interrupted"
+    if times is not None and times.refused is not None:
+        return times.refused
+    if until is not None and until < datetime.now(UTC):
+        return "it was not used for 90 days"
+    return None

@@ -1,0 +1,335 @@
+"""The sign-in in its order; nothing that was saved before is touched until a new sign-in has been checked."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import sys
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from devicelogin import authority, clock, clouds, errors, models, msal_client, private_files, secret_store, settings
+from devicelogin.signin import device_flow, id_token, scopes
+from devicelogin.tokens import cache_directory, silent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from devicelogin import http_session
+    from devicelogin.client.workplace import Workplace
+    from devicelogin.settings import resolve
+
+_logger = logging.getLogger("devicelogin.login")
+
+#: How long may discovery, keys and the device code take before the person sees something (seconds)?
+START_SECONDS = 45.0
+
+
+class Observer(device_flow.Observer, Protocol):
+    """Who is told how a sign-in goes."""
+
+    def show(self, authorization: models.DeviceAuthorization, provider: authority.Provider, tenant: str) -> None:
+        """Show the person where to go and what to enter."""
+
+    def note(self, message: str) -> None:
+        """Pass a remark on to the person."""
+
+    def may_replace(self, old: models.Account, new: models.Account) -> bool:
+        """Ask whether `new` shall replace the saved sign-in of `old`."""
+
+
+class Calling(device_flow.Silence):
+    """The observer of the Python API: a callable that shows, else plain lines on stderr; replaces nobody."""
+
+    def __init__(self, show: Callable[[models.DeviceAuthorization], None] | None) -> None:
+        self._show = show
+
+    def show(self, authorization: models.DeviceAuthorization, provider: authority.Provider, tenant: str) -> None:
+        """Hand the authorization to the callable, or write it to stderr."""
+        if self._show is not None:
+            self._show(authorization)
+            return
+        from devicelogin import redaction
+
+        uri, code = redaction.printable(authorization.verification_uri), redaction.printable(authorization.user_code)
+        sys.stderr.write(f"To sign in, open {uri} and enter the code {code}\n")
+
+    def note(self, message: str) -> None:
+        """Log the remark."""
+        _logger.warning("%s", message)
+
+    def may_replace(self, old: models.Account, new: models.Account) -> bool:
+        """Never."""
+        return False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a caller may wish. `expect_user` is a user name or an object id; `patient` waits a minute for a keyring."""
+
+    expect_user: str | None = None
+    replace: bool = False
+    patient: bool = False
+    clock: clock.Clock = dataclasses.field(default_factory=clock.SystemClock)
+
+
+def login(work: Workplace, options: Options, observer: Observer) -> models.SignIn:
+    """Sign a person in to the profile of `work`, and return the saved sign-in.
+
+    Raises the errors of each step; until the new refresh token has been read back, the old sign-in is as it was.
+    """
+    chosen = work.settings(for_login=True)
+    client_id = chosen.client_id.value
+    if client_id is None:
+        raise missing_client_id(work.profile)
+    with _login_lock(work):
+        old = _old_sign_in(work, observer)
+        private_files.make_directory(work.paths.places.config)
+        store = _store(work, chosen, old, patient=options.patient)
+        for note in chosen.notes:
+            observer.note(note)
+        return _Login(work, chosen, client_id, store, old, options, observer).run()
+
+
+def missing_client_id(profile: str) -> errors.ConfigError:
+    """Return the error for a login that knows no app registration."""
+    return errors.ConfigError(
+        "no client id: signing in needs the Application (client) ID of an app registration",
+        hint=f"{silent.login_command(profile)} --client-id ID --tenant TENANT (how to get one: see the README)",
+        code="no_client_id",
+    )
+
+
+class _Login:
+    """One run; its attributes are what the steps hand to each other."""
+
+    def __init__(
+        self,
+        work: Workplace,
+        chosen: resolve.Settings,
+        client_id: str,
+        store: secret_store.SecretStore,
+        old: models.SignIn | None,
+        options: Options,
+        observer: Observer,
+    ) -> None:
+        self._work = work
+        self._chosen = chosen
+        self._client_id = client_id
+        self._store = store
+        self._old = old
+        self._options = options
+        self._observer = observer
+
+    def run(self) -> models.SignIn:
+        with self._work.connect(self._chosen.ca_file.value) as http:
+            provider = authority.request_provider(http, self._chosen.authority_url.value, is_oidc=self._chosen.is_oidc)
+            if provider.device_authorization_endpoint is None:
+                raise _no_device_flow(provider)
+            if provider.is_oidc and provider.other_hosts():
+                self._observer.note(f"{provider.origin} sends sign-ins to {', '.join(provider.other_hosts())} as well")
+            keys = id_token.request_keys(http, provider)
+            client = msal_client.MsalClient(http, provider, client_id=self._client_id, profile=self._work.profile)
+            authorization = client.request_device_code(self._chosen.scopes.value)
+            wait = device_flow.Wait(
+                authorization, clock=self._options.clock, observer=self._observer, profile=self._work.profile
+            )
+            self._observer.show(authorization, provider, self._tenant())
+            answer = wait.for_approval(client.poll)
+            account = self._checked_account(http, provider, keys, answer, wait)
+        self._check_person(account)
+        return self._keep(provider, answer, account)
+
+    def _tenant(self) -> str:
+        return self._chosen.authority_choice
+
+    def _checked_account(
+        self,
+        http: http_session.HttpSession,
+        provider: authority.Provider,
+        keys: id_token.KeySet,
+        answer: models.TokenAnswer,
+        wait: device_flow.Wait,
+    ) -> models.Account:
+        """Return who signed in. A person has approved by now, so trouble with fetching keys is waited out."""
+        if answer.id_token is None:
+            raise errors.BadAnswerError(
+                f"{provider.origin} did not say who signed in (no ID token); nothing was saved",
+                hint="the app registration must allow the scope openid",
+                code="bad_id_token",
+            )
+        if answer.refresh_token is None:
+            raise errors.LoginNotCompletedError(
+                f"{provider.origin} granted no refresh token, so nothing could be renewed later; nothing was saved",
+                hint="let the app registration allow the scope offline_access, then run devicelogin login again",
+                code="no_refresh_token",
+            )
+        failures = 0
+        while keys.find(id_token.key_name(answer.id_token)) is None and wait.remaining() > 0:
+            try:
+                keys = id_token.request_keys(http, provider)
+                break
+            except (errors.TryLaterError, errors.BadAnswerError) as error:
+                failures += 1
+                self._observer.trouble(error.message)
+                wait.sleep(wait.back_off(failures, error))
+        now = answer.server_date if answer.server_date is not None else self._options.clock.wall()
+        return id_token.check(
+            answer.id_token, keys, provider, client_id=self._client_id, now=now, home_account_id=answer.home_account_id
+        )
+
+    def _check_person(self, account: models.Account) -> None:
+        wanted = self._options.expect_user
+        login = silent.login_command(self._work.profile)
+        if wanted is not None and not account.is_named(wanted):
+            raise errors.LoginNotCompletedError(
+                f"{account.username} signed in, but {wanted} was expected; nothing was saved",
+                hint=f"run {login} again and sign in as {wanted}",
+                code="unexpected_account",
+            )
+        old = self._old
+        if old is None or old.account.key == account.key or self._options.replace:
+            return
+        if not self._observer.may_replace(old.account, account):
+            raise errors.LoginNotCompletedError(
+                f"{account.username} signed in, but the saved sign-in is that of {old.account.username}; it was left as it is",
+                hint=f"keep both: devicelogin login --profile NAME; or replace it: {login} --replace",
+                code="unexpected_account",
+            )
+
+    def _keep(self, provider: authority.Provider, answer: models.TokenAnswer, account: models.Account) -> models.SignIn:
+        chosen, work = self._chosen, self._work
+        graph_root = chosen.graph_root.value
+        if graph_root is None:
+            graph_root = "" if provider.is_oidc else clouds.graph_root_for(provider.origin, provider.graph_host)
+        self._warn_of_missing(answer, graph_root)
+        sign_in = models.SignIn(
+            state="pending",
+            account=account,
+            client_id=self._client_id,
+            authority=provider.url,
+            is_oidc=provider.is_oidc,
+            issuer=provider.issuer,
+            graph_root=graph_root,
+            scopes=chosen.scopes.value,
+            granted_scopes=answer.scopes,
+            location=self._store.location,
+            previous=self._old.location if self._old is not None else None,
+        )
+        lock = secret_store.ProfileLock(work.paths)
+        with lock:
+            saved = self._save(sign_in, answer)
+            settings.write_profile(work.paths, chosen.profile_changes())
+            cache = work.token_cache(chosen)
+            cache.clear()
+            cache.write(cache_directory.new_entry(work.paths, "", answer, min_valid=chosen.min_valid.value))
+        return saved
+
+    def _warn_of_missing(self, answer: models.TokenAnswer, graph_root: str) -> None:
+        missing = scopes.missing(self._chosen.scopes.value, answer.scopes, graph_root=graph_root)
+        if missing:
+            self._observer.note(f"not all that was asked for was granted; missing: {' '.join(missing)}")
+
+    def _save(self, sign_in: models.SignIn, answer: models.TokenAnswer) -> models.SignIn:
+        """Trace "pending", secret, trace "saved", then the old secret goes. The caller holds the lock."""
+        paths = self._work.paths
+        generation = self._next_generation()
+        done = dataclasses.replace(sign_in, state="saved", previous=None)
+        record = secret_store.pack_record(
+            secret_store.SavedSignIn(sign_in=done, credentials=answer.credentials), generation=generation
+        )
+        secret_store.write_sign_in(paths, sign_in)
+        try:
+            self._store.save(record)
+        except BaseException:
+            self._restore_trace()
+            raise
+        now = int(time.time())
+        secret_store.write_times(paths, models.Times(generation=generation, made=now, last_refreshed=now))
+        secret_store.write_sign_in(paths, dataclasses.replace(done, previous=sign_in.previous))
+        self._delete_old_secret(sign_in)
+        secret_store.write_sign_in(paths, done)
+        return done
+
+    def _restore_trace(self) -> None:
+        with contextlib.suppress(errors.DeviceLoginError):
+            if self._old is not None:
+                secret_store.write_sign_in(self._work.paths, self._old)
+            else:
+                secret_store.remove_sign_in(self._work.paths)
+
+    def _delete_old_secret(self, sign_in: models.SignIn) -> None:
+        secret_store.remove_set_aside(self._work.paths)
+        if self._old is None or self._old.location == sign_in.location or self._work.given_store is not None:
+            return
+        try:
+            self._work.open_store(self._old).delete()
+            self._work.open_store(self._old, name="access").delete()
+        except errors.DeviceLoginError as error:
+            self._observer.note(f"the old saved sign-in could not be deleted: {error.message}")
+
+    def _next_generation(self) -> int:
+        """Return a number above every one in use; a damaged record is moved aside, not overwritten."""
+        known = secret_store.read_times(self._work.paths)
+        highest = known.generation if known is not None else 0
+        try:
+            record = self._store.load()
+        except errors.DataBadError as error:
+            self._observer.note(f"{error.message}; it is moved aside until the new one is saved")
+            secret_store.set_aside(self._work.paths)
+            record = None
+        return max(highest, record.generation if record is not None else 0) + 1
+
+
+def _old_sign_in(work: Workplace, observer: Observer) -> models.SignIn | None:
+    try:
+        return secret_store.read_sign_in(work.paths)
+    except errors.DataBadError as error:
+        observer.note(f"{error.message}; this sign-in replaces it")
+        return None
+
+
+def _store(
+    work: Workplace, chosen: resolve.Settings, old: models.SignIn | None, *, patient: bool
+) -> secret_store.SecretStore:
+    """Return the store, tried out before anybody is asked (D2). Without a wish, a new sign-in goes where the old one is."""
+    if work.given_store is not None:
+        work.given_store.probe()
+        return work.given_store
+    wanted = chosen.store.value
+    if wanted == "auto" and old is not None:
+        wanted = old.location.kind
+    key = chosen.key.value
+    return secret_store.choose_store(
+        wanted,
+        work.paths,
+        key=key if isinstance(key, str) else "command",
+        bind=chosen.bind.value,
+        patient=patient,
+        **({"service": work.keyring_service} if work.keyring_service is not None else {}),
+    )
+
+
+@contextlib.contextmanager
+def _login_lock(work: Workplace) -> Iterator[None]:
+    """Let one sign-in to this profile run at a time; tokens are meanwhile refreshed as ever."""
+    lock = secret_store.ProfileLock(work.paths, path=work.paths.login_lock)
+    if not lock.try_acquire():
+        raise errors.TryLaterError(
+            f"another sign-in to the profile {work.profile} is running",
+            hint="finish or end that one first, or use another profile: devicelogin login --profile NAME",
+            code="login_running",
+        )
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _no_device_flow(provider: authority.Provider) -> errors.BadAnswerError:
+    return errors.BadAnswerError(
+        f"{provider.origin} does not offer the device flow (its discovery document names no device_authorization_endpoint)",
+        hint="ask its operator to enable the OAuth 2.0 Device Authorization Grant",
+        code="no_device_flow",
+    )

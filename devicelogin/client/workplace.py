@@ -1,0 +1,135 @@
+"""What every operation on one profile needs: its paths, its settings, its store, a way to the network."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from devicelogin import errors, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from devicelogin import clock, http_session, models, secret_store
+    from devicelogin.settings import resolve
+    from devicelogin.tokens import cache_directory, silent
+
+
+class Workplace:
+    """One profile in one environment. Cheap to make: nothing is read before it is asked for."""
+
+    def __init__(
+        self,
+        profile: str,
+        *,
+        flags: Mapping[str, object],
+        environ: Mapping[str, str],
+        store: secret_store.SecretStore | None = None,
+        keyring_service: str | None = None,
+    ) -> None:
+        self.environ = environ
+        self.flags = flags
+        self.paths = settings.locate(environ).of(profile)
+        self.keyring_service = keyring_service
+        self.given_store = store
+        settings.check_home_owner(environ)
+
+    @property
+    def profile(self) -> str:
+        """The profile's name."""
+        return self.paths.profile
+
+    def settings(self, *, for_login: bool = False) -> resolve.Settings:
+        """Return the settings. Raises ConfigError or UsageError where they are wrong."""
+        from devicelogin.settings import resolve
+
+        return resolve.resolve(self.paths, self.flags, self.environ, for_login=for_login)
+
+    def connect(self, ca_file: str | None, deadline: clock.Deadline | None = None) -> http_session.HttpSession:
+        """Return a session for HTTPS that ends at `deadline`; the caller closes it."""
+        from devicelogin import http_session
+
+        return http_session.HttpSession(environ=self.environ, ca_file=ca_file, deadline=deadline)
+
+    def open_store(self, sign_in: models.SignIn, *, name: str = "record") -> secret_store.SecretStore:
+        """Return the store in which the secret of `sign_in` lies; touches nothing."""
+        from devicelogin import secret_store
+
+        if self.given_store is not None and name == "record":
+            return self.given_store
+        return secret_store.open_store(sign_in.location, self.paths, name=name)
+
+    def token_cache(self, chosen: resolve.Settings) -> cache_directory.TokenCache:
+        """Return the cache of this profile's access tokens."""
+        from devicelogin import secret_store
+        from devicelogin.tokens import cache_directory
+
+        spare = None
+        if self.given_store is None:
+            try:
+                trace = secret_store.read_sign_in(self.paths)
+            except errors.DeviceLoginError:
+                trace = None
+            spare = self.open_store(trace, name="access") if trace is not None else None
+        return cache_directory.TokenCache(
+            self.paths, enabled=chosen.cache.value == "on", spare=spare, min_valid=chosen.min_valid.value
+        )
+
+    def silent_tokens(self) -> silent.SilentTokens:
+        """Return what gives access tokens without a person."""
+        from devicelogin.tokens import silent
+
+        chosen = self.settings()
+        scopes = chosen.scopes
+        return silent.SilentTokens(
+            self.paths,
+            cache=self.token_cache(chosen),
+            open_store=self.open_store,
+            check=lambda sign_in: settings.check_pinned(chosen, sign_in),
+            refresh=Refresher(self, chosen),
+            own_scopes=scopes.value if scopes.explicit else (),
+            # Those of the profile are part of what the cache calls "own"; the environment may differ from call to call.
+            is_own=not scopes.source.startswith("environment"),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Refresher:
+    """Exchanges a saved refresh token at the provider that the record names, and at no other."""
+
+    workplace: Workplace
+    chosen: resolve.Settings
+
+    def __call__(
+        self,
+        saved: secret_store.SavedSignIn,
+        scopes: tuple[str, ...],
+        *,
+        deadline: clock.Deadline,
+        claims: str | None,
+    ) -> models.TokenAnswer:
+        """Return the provider's answer. Raises what `msal_client.MsalClient.refresh` raises; BadAnswerError for another's."""
+        from devicelogin import authority, http_session, msal_client
+        from devicelogin.signin import id_token
+
+        sign_in = saved.sign_in
+        with self.workplace.connect(self.chosen.ca_file.value, deadline) as http:
+            provider = authority.request_provider(http, sign_in.authority, is_oidc=sign_in.is_oidc)
+            client = msal_client.MsalClient(http, provider, client_id=sign_in.client_id, profile=self.workplace.profile)
+            who = sign_in.account.username
+            try:
+                answer = client.refresh(saved.credentials, scopes, who=who, claims=claims)
+            except errors.TryLaterError as error:
+                # The request may have been carried out. Entra keeps the old refresh token valid, so asking again is
+                # safe; a server with one-time tokens refuses, which is then the truth.
+                lost = isinstance(error, http_session.NoAnswerError) and error.request_may_have_arrived
+                if not lost or deadline.passed():
+                    raise
+                answer = client.refresh(saved.credentials, scopes, who=who, claims=claims)
+        if answer.id_token is not None and not id_token.names_same_person(answer.id_token, sign_in.account):
+            raise errors.BadAnswerError(
+                f"{provider.origin} answered the refresh with another person's token; nothing was saved",
+                hint="tell the operator of that server; the saved sign-in is unchanged",
+                code="other_account",
+            )
+        return answer
