@@ -213,11 +213,14 @@ def _newest_first(found: list[_Slot]) -> list[_Slot]:
 
 
 def _slot_to_write(items: Items, found: dict[str, _Slot]) -> str:
-    """Return the slot that does not hold the current record; an empty one before a damaged one."""
+    """Return the slot that does not hold the current record: an empty one, else the one that is not the newest whole."""
+    empty = [name for name in _SLOTS if found[name].raw is None]
+    if empty:
+        return empty[0]
     for slot in _newest_first(list(found.values())):
         if _read_record(items, slot) is not None:
             return next(name for name in _SLOTS if found[name] is not slot)
-    return next((name for name in _SLOTS if found[name].raw is None), _SLOTS[0])
+    return _SLOTS[0]
 
 
 def _try_to_delete(items: Items, slot_name: str) -> None:
