@@ -79,10 +79,8 @@ def arrange(
         if found:
             return found
     least = shapes[-1]
-    reason = (
-        f"this window of {columns}x{rows} is too small, "
-        f"{max(least.columns + GAP + NARROWEST, screen.cell_width(text.address)) + 1}x{least.rows + 1 + FREE_ROWS} will do"
-    )
+    wide = max(least.columns + GAP + _narrowest(text), screen.cell_width(text.address)) + 1
+    reason = f"this window of {columns}x{rows} is too small, {wide}x{least.rows + 1 + FREE_ROWS} will do"
     return _without(text, reason, columns - 1, rows - FREE_ROWS)
 
 
@@ -113,7 +111,7 @@ def _stacked(text: PromptText, shape: qr_code.Shape, columns: int, rows: int) ->
 def _squeezed(text: PromptText, shape: qr_code.Shape, columns: int, rows: int) -> Arrangement | None:
     """Put the address above the QR code and the user code beside it; who asks goes where there is room."""
     width = columns - shape.columns - GAP
-    if width < max(NARROWEST, screen.cell_width(text.code) + 2):
+    if width < _narrowest(text):
         return None
     address = [Line(text.address, "bold")]
     if height_of(address, columns) + shape.rows > rows:
@@ -126,6 +124,11 @@ def _squeezed(text: PromptText, shape: qr_code.Shape, columns: int, rows: int) -
     if len(code) + len(sentence) <= shape.rows:
         return Arrangement(fact_lines(text, columns) + address, shape, code + sentence, [])
     return None
+
+
+def _narrowest(text: PromptText) -> int:
+    """Return the least width for text beside the QR code: the user code is not broken."""
+    return max(NARROWEST, screen.cell_width(text.code) + 2)
 
 
 def _without(text: PromptText, reason: str, columns: int, rows: int) -> Arrangement:

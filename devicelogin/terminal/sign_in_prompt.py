@@ -170,11 +170,10 @@ class SignInPrompt:
     def _countdown_text(self, left: str, tail: str) -> str:
         """Return the longest wording that leaves the last column free, where a terminal would wrap."""
         room = self._screen.columns - 1
-        wordings = (
-            f"Waiting for you to sign in; the code expires in {left}{tail}",
-            f"The code expires in {left}{tail}",
-        )
-        return next((text for text in wordings if screen.cell_width(text) <= room), screen.cut(left + tail, room))
+        for wording in (f"Waiting for you to sign in; the code expires in {left}", f"The code expires in {left}"):
+            if screen.cell_width(wording + tail) <= room:
+                return wording + tail
+        return screen.cut((wording if screen.cell_width(wording) <= room else left) + tail, room)
 
     def _count_minutes(self, minutes: int, tail: str) -> None:
         if minutes == self._minutes:

@@ -1,0 +1,125 @@
+"""What a screen knows about its stream."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import struct
+import termios
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from terminal_fixtures import UTF8, pipe, terminal
+
+from devicelogin.terminal import screen
+
+
+def test_size_is_that_of_the_terminal_behind_the_stream_and_follows_a_resize():
+    """The window decides, not COLUMNS, and it is asked anew each time."""
+    master, slave = pty.openpty()
+    with open(slave, "w", encoding="utf-8") as stream:
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 40, 0, 0))
+        target = screen.Screen(stream, environ={**UTF8, "COLUMNS": "99", "LINES": "98"})
+        assert (target.columns, target.rows) == (40, 12)
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 132, 0, 0))
+        assert (target.columns, target.rows) == (132, 50)
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
+        assert (target.columns, target.rows) == (99, 98)
+        assert target.is_terminal
+    os.close(master)
+
+
+@pytest.mark.parametrize("told", ["", "0", "-5", "x", "²", "9" * 30])
+def test_size_is_80x24_where_nobody_tells_a_usable_one(told):
+    """Serial lines say 0x0, and COLUMNS may hold anything."""
+    target, _ = terminal(COLUMNS=told, LINES=told)
+    assert (target.columns, target.rows) == (80, 24)
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "environ", "expected"),
+    [
+        (True, {}, True),
+        (True, {"NO_COLOR": "1"}, False),
+        (True, {"NO_COLOR": ""}, True),
+        (True, {"TERM": "dumb"}, False),
+        (True, {"TERM": ""}, False),
+        (True, {"TERM": "dumb", "FORCE_COLOR": "1"}, True),
+        (True, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
+        (False, {}, False),
+        (False, {"FORCE_COLOR": "1"}, True),
+    ],
+)
+def test_colours_only_where_they_are_wanted(is_terminal, environ, expected):
+    """NO_COLOR, then FORCE_COLOR, then the terminal decides."""
+    target, _ = terminal(**environ) if is_terminal else pipe(**environ)
+    assert target.has_colours is expected
+    assert target.styled("x", "bold") == ("\x1b[1mx\x1b[0m" if expected else "x")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "environ", "expected"),
+    [
+        ("utf-8", {}, True),
+        ("UTF8", {}, True),
+        ("ascii", {}, False),
+        ("latin-1", {}, False),
+        ("utf-8", {"LC_ALL": "C"}, False),
+        ("utf-8", {"LC_ALL": "POSIX"}, False),
+        ("utf-8", {"LC_CTYPE": "C.UTF-8", "LANG": "C"}, False),
+        ("utf-8", {"LC_CTYPE": "C.UTF-8", "LANG": ""}, True),
+        ("utf-8", {"LANG": ""}, True),
+        ("utf-8", {"LC_ALL": "de_DE.UTF-8", "LANG": "C"}, True),
+    ],
+)
+def test_utf8_is_judged_by_encoding_and_locale(encoding, environ, expected):
+    """In the C locale Python writes UTF-8 all the same, so the locale has to be asked too."""
+    target, _ = terminal(encoding=encoding, **environ)
+    assert target.is_utf8 is expected
+
+
+def test_writing_never_fails_for_a_character_that_the_encoding_lacks():
+    """A name in another script must not end a sign-in with an exception."""
+    target, stream = terminal(encoding="ascii")
+    target.line("Zoë … \u4e2d \udc80")
+    assert stream.text == "Zo? ~ ? ?\n"
+
+
+def test_a_closed_stream_is_no_terminal():
+    """Asking must not raise."""
+    target, stream = pipe()
+    stream.close()
+    assert target.is_terminal is False
+    assert target.is_plain is True
+
+
+def test_cells_are_counted_as_terminals_draw_them():
+    """Wide characters take two cells, combining marks none."""
+    assert screen.cell_width("abc") == 3
+    assert screen.cell_width("\u4e2d\u6587") == 4
+    assert screen.cell_width("e\u0301") == 1
+    assert screen.cut("\u4e2d\u6587\u4e2d", 4) == "\u4e2d…"
+    assert screen.cut("abcd", 4) == "abcd"
+
+
+@given(text=st.text(max_size=200), width=st.integers(2, 60))
+def test_wrapped_lines_are_never_wider_than_asked_and_lose_nothing(text, width):
+    """A line that is one cell too wide would tear the QR code beside it."""
+    lines = screen.wrapped(text, width)
+    assert all(screen.cell_width(line) <= width for line in lines)
+    assert "".join("".join(lines).split()) == "".join(text.split())
+
+
+def test_the_room_never_names_sys_stdout_and_never_ends_the_process():
+    """D11: only cli writes to stdout or ends the process."""
+    for path in Path(screen.__file__).parent.glob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        code = [line for line in source.splitlines() if not line.lstrip().startswith(("#", '"""', "`"))]
+        assert not [
+            line
+            for line in code
+            if "import sys" in line or "sys.exit" in line or "print(" in line.replace("drawing.print(", "")
+        ], path

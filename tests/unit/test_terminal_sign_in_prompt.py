@@ -1,0 +1,422 @@
+"""What a person is shown during a sign-in, on terminals of every size and elsewhere."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from conftest import repetitions
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from terminal_fixtures import (
+    CLIENT_ID,
+    KNOWN,
+    NEWER,
+    PUBLIC,
+    UTF8,
+    MemoryStream,
+    pipe,
+    seen,
+    show,
+    terminal,
+)
+
+from devicelogin import errors
+from devicelogin.terminal import prompt_layout, qr_code, screen, sign_in_prompt
+
+BLOCKS = set("\u2580\u2584\u2588")
+
+
+def shown(columns: int = 80, rows: int = 24, *, qr: str = "auto", **changed) -> list[str]:
+    """Return the rows of a terminal after the prompt and the first countdown line."""
+    target, stream = terminal(columns, rows)
+    prompt = sign_in_prompt.SignInPrompt(target, qr=qr, known_hosts=KNOWN)
+    show(prompt, **changed)
+    prompt.waiting(900)
+    return list(seen(stream.text, columns, rows).display)
+
+
+@pytest.mark.parametrize("uri", [PUBLIC, NEWER])
+def test_everything_fits_a_terminal_of_80x24(uri):
+    """QR code with quiet zone 4, address, code, who asks, the sentence and the countdown stand there at one time."""
+    rows = shown(verification_uri=uri)
+    text = "\n".join(rows)
+    for part in (uri, "BPP-VYQ-ZMA", "BPPVYQZMA", "board-7", "ada", CLIENT_ID, "contoso.com", "User.Read"):
+        assert part in text
+    assert "Enter the code only if you started this" in text
+    assert "sign-in yourself, on this machine." in text
+    assert "expires in 15:00" in text
+    quiet_zone_4 = qr_code.render(uri, style="half", quiet_zone=4)
+    bare = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in quiet_zone_4]
+    assert [row[:37] for row in rows[1:20]] == bare
+    assert rows[23].strip() == "", "one row has to stay free"
+
+
+def test_a_window_of_60x20_has_the_address_above_and_the_code_beside_the_qr_code():
+    """Quiet zone 2 is taken before the QR code is given up."""
+    rows = shown(60, 20, verification_uri=NEWER)
+    assert rows[0].rstrip() == NEWER
+    assert "BPP-VYQ-ZMA" in "\n".join(rows)
+    bare = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in qr_code.render(NEWER, style="half", quiet_zone=2)]
+    assert [row[:33] for row in rows[1:18]] == bare
+
+
+def test_a_tall_narrow_window_has_everything_below_the_qr_code():
+    """Where nothing fits beside it."""
+    rows = shown(44, 40)
+    assert BLOCKS & set(rows[3])
+    assert PUBLIC in "\n".join(rows[19:])
+    assert "BPP-VYQ-ZMA" in "\n".join(rows[19:])
+
+
+def test_a_window_of_40x12_has_no_qr_code_and_says_why():
+    """A09: address and code stay whole and in sight."""
+    rows = shown(40, 12)
+    text = "\n".join(rows)
+    assert not BLOCKS & set(text)
+    assert "No QR code: this window of 40x12 is too" in text
+    assert PUBLIC in text
+    assert "BPP-VYQ-ZMA" in text
+    assert "expires in 15:00" in text
+
+
+def test_the_size_that_will_do_really_does():
+    """The line that says why there is no QR code names a size that is large enough."""
+    text = " ".join(row.strip() for row in shown(40, 12))
+    columns, rows = map(int, re.search(r"small, (\d+)x(\d+) will do", text).groups())
+    assert BLOCKS & set("".join(shown(columns, rows)))
+    assert not BLOCKS & set("".join(shown(columns - 1, rows)))
+    assert not BLOCKS & set("".join(shown(columns, rows - 1)))
+
+
+@settings(max_examples=repetitions(600), deadline=None)
+@given(columns=st.integers(34, 200), rows=st.integers(10, 70), qr=st.sampled_from(["auto", "full", "ascii", "off"]))
+def test_code_address_and_countdown_are_in_sight_in_every_window_and_a_qr_code_is_whole(columns, rows, qr):
+    """From 34x10 on: never a broken user code, never part of a QR code."""
+    display = shown(columns, rows, qr=qr)
+    text = "\n".join(display)
+    assert "BPP-VYQ-ZMA" in text
+    assert PUBLIC in text
+    assert "15:00" in text
+    glyphs = BLOCKS | {"#"}
+    drawn = [row for row in display if glyphs & set(row)]
+    assert len(drawn) in ({0} if qr == "off" else {0, 15} if qr == "auto" else {0, 29})
+    if not drawn and qr != "off":
+        assert "QR code:" in re.sub(r"\s+", " ", text) or rows < 16
+
+
+def test_qr_off_says_nothing_about_it():
+    """Whoever turned it off knows why there is none."""
+    assert "QR" not in "\n".join(shown(qr="off"))
+
+
+@pytest.mark.parametrize(
+    ("user_code", "expected"),
+    [
+        ("BPPVYQZMA", "BPP-VYQ-ZMA"),
+        ("ABCDEFGH", "ABCD-EFGH"),
+        ("ABCDEF", "ABC-DEF"),
+        ("ABCDE", "ABC-DE"),
+        ("ABCD", "ABCD"),
+        ("1234567", "1234-567"),
+        ("ABCDEFGHIJKL", "ABCD-EFGH-IJKL"),
+        ("ABCDEFGHIJ", "ABCD-EFG-HIJ"),
+        ("WDJB-MJHT", "WDJB-MJHT"),
+        ("WD JB MJ HT", "WD JB MJ HT"),
+        ("", ""),
+    ],
+)
+def test_codes_are_grouped_only_where_they_have_no_separators(user_code, expected):
+    """Groups of three or four, the larger first."""
+    assert sign_in_prompt.grouped(user_code) == expected
+
+
+def test_dashes_are_explained_only_where_they_were_added():
+    """A code with its own dashes has to be entered with them."""
+    assert "BPPVYQZMA" in "\n".join(shown())
+    assert "no dashes" not in "\n".join(shown(user_code="WDJB-MJHT"))
+    target, stream = pipe()
+    show(sign_in_prompt.SignInPrompt(target), user_code="WDJB-MJHT")
+    assert "without the dashes" not in stream.text
+
+
+def test_the_device_code_is_never_shown():
+    """It is the program's secret."""
+    for target, stream in (terminal(), pipe()):
+        show(sign_in_prompt.SignInPrompt(target))
+        assert "never-shown" not in stream.text
+
+
+@pytest.mark.parametrize("environ", [{}, {"TERM": "dumb"}])
+def test_elsewhere_than_on_a_terminal_there_are_plain_whole_lines(environ):
+    """Pipes, log files and screen readers: no escape sequence, no carriage return, no QR code, nothing missing."""
+    target, stream = terminal(**environ) if environ else pipe()
+    with sign_in_prompt.SignInPrompt(target) as prompt:
+        show(prompt)
+        for left in range(900, 780, -1):
+            prompt.waiting(left)
+        prompt.done("signed in as ada@contoso.com")
+    text = stream.text
+    assert not set("\x1b\r") & set(text)
+    assert not BLOCKS & set(text)
+    for part in (PUBLIC, "BPP-VYQ-ZMA", "BPPVYQZMA", "board-7", "ada", CLIENT_ID, "contoso.com", "User.Read"):
+        assert part in text
+    assert prompt_layout.SENTENCE in text
+    assert text.count("expires in") == 2
+    assert "15 minutes" in text
+    assert "14 minutes" in text
+    assert text.endswith("signed in as ada@contoso.com\n")
+
+
+def test_an_explicit_qr_code_is_refused_with_a_reason_where_it_cannot_be_drawn():
+    """Nobody should wait for a picture that does not come."""
+    target, stream = pipe()
+    show(sign_in_prompt.SignInPrompt(target, qr="half"))
+    assert "No QR code: this is not a terminal" in stream.text
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://microsoft.com/devicelogin",
+        "javascript:alert(1)",
+        "ftp://microsoft.com/",
+        "microsoft.com/devicelogin",
+        " ",
+        "https://",
+        "https:///devicelogin",
+        "https://microsoft.com@evil.example/devicelogin",
+        "https://a:b@microsoft.com/",
+        "https://microsoft.com\\@evil.example/",
+        "https://microsoft.com/\x1b]52;c;AAAA\x07",
+        "https://microsoft.com/\nhttps://evil.example",
+        "https://microsoft.com/ devicelogin",
+        "https://m\u0456crosoft.com/devicelogin",
+        "https://microsoft.com/\u202egnp.exe",
+        "https://microsoft.com:port/",
+        "https://[::1/",
+        "https://microsoft.com/" + "x" * 2000,
+    ],
+)
+@pytest.mark.parametrize("field", ["verification_uri", "verification_uri_complete"])
+def test_an_address_that_nobody_should_open_ends_with_76_before_anything_is_shown(field, uri):
+    """C06: https, plain characters, no user information, at most 2000 characters."""
+    target, stream = terminal()
+    prompt = sign_in_prompt.SignInPrompt(target, known_hosts=KNOWN)
+    with pytest.raises(errors.BadAnswerError) as caught:
+        show(prompt, **{field: uri})
+    assert caught.value.exit_code == 76
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 250
+    assert stream.text == ""
+
+
+@pytest.mark.parametrize("uri", ["https://evil.example/devicelogin", "https://xn--mcrosoft-tkg.com/devicelogin"])
+@pytest.mark.parametrize("qr", ["auto", "ascii"])
+def test_a_foreign_host_gets_a_loud_warning_and_no_qr_code(uri, qr):
+    """S04: a phone must not be sent to a look-alike by a picture nobody can read."""
+    rows = shown(verification_uri=uri, qr=qr)
+    text = re.sub(r"\s+", " ", " ".join(rows))
+    assert f"WARNING: {uri.split('/')[2]} is not known" in text
+    assert uri in text
+    assert not (BLOCKS | {"#"}) & set(text)
+    target, stream = pipe()
+    show(sign_in_prompt.SignInPrompt(target, known_hosts=KNOWN), verification_uri=uri)
+    assert "WARNING: " in stream.text
+
+
+@pytest.mark.parametrize(
+    ("uri", "authority", "known"),
+    [
+        ("https://MICROSOFT.com/devicelogin", "https://login.microsoftonline.com/x", KNOWN),
+        ("https://microsoft.com./devicelogin", "https://login.microsoftonline.com/x", KNOWN),
+        ("https://localhost:8443/device", "https://localhost:8443/tenant", KNOWN),
+        ("https://anything.example/device", "https://login.example/x", None),
+    ],
+)
+def test_known_hosts_and_the_authoritys_own_host_get_no_warning(uri, authority, known):
+    """An emulator and a private authority show pages on their own host; `known_hosts` None judges none."""
+    target, stream = terminal()
+    show(sign_in_prompt.SignInPrompt(target, known_hosts=known), verification_uri=uri, authority=authority)
+    assert "WARNING" not in stream.text
+    assert BLOCKS & set(stream.text)
+
+
+@pytest.mark.parametrize(
+    ("complete", "carried"),
+    [
+        ("https://microsoft.com/devicelogin?user_code=BPPVYQZMA", True),
+        ("https://login.microsoft.com/device?user_code=BPPVYQZMA", False),
+        (None, False),
+    ],
+)
+def test_the_qr_code_carries_the_complete_address_only_if_the_server_sent_one_on_the_same_host(complete, carried):
+    """D10: never a made-up one; the address in words and the code stay for comparison."""
+    target, stream = terminal(120, 40)
+    show(sign_in_prompt.SignInPrompt(target, known_hosts=KNOWN), verification_uri_complete=complete)
+    drawn = qr_code.render(complete if carried else PUBLIC, style="half", quiet_zone=4)
+    assert all(line in stream.text for line in drawn)
+    assert PUBLIC in stream.text
+    assert "BPP-VYQ-ZMA" in stream.text
+
+
+def test_the_countdown_stays_on_its_line_and_is_erased_at_the_end():
+    """In place: after close, only the prompt is left, with the cursor at the start of an empty line."""
+    target, stream = terminal()
+    with sign_in_prompt.SignInPrompt(target) as prompt:
+        show(prompt)
+        before = seen(stream.text, 80, 24)
+        for left in range(900, 800, -1):
+            prompt.waiting(left)
+        during = seen(stream.text, 80, 24)
+        assert during.display[21].rstrip() == "Waiting for you to sign in; the code expires in 13:21"
+        assert during.display[:21] == before.display[:21]
+    after = seen(stream.text, 80, 24)
+    assert after.display == before.display
+    assert (after.cursor.x, after.cursor.y, after.cursor.hidden) == (0, 21, False)
+
+
+@pytest.mark.parametrize("columns", [8, 20, 40, 60, 80])
+def test_the_countdown_never_wraps(columns):
+    """A wrapped line cannot be erased in place."""
+    target, stream = terminal(columns, 24)
+    prompt = sign_in_prompt.SignInPrompt(target)
+    prompt.waiting(900, note="x" * 300)
+    prompt.waiting(899.5)
+    prompt.close()
+    assert all(len(part) < columns for part in re.split(r"\r|\x1b\[K", stream.text))
+    assert seen(stream.text, columns, 24).display == [" " * columns] * 24
+
+
+def test_an_unchanged_countdown_is_not_written_again():
+    """A poll loop may call as often as it likes."""
+    target, stream = terminal()
+    prompt = sign_in_prompt.SignInPrompt(target)
+    prompt.waiting(100.0)
+    length = len(stream.text)
+    prompt.waiting(99.9)
+    assert len(stream.text) == length
+    prompt.waiting(-5)
+    assert "0:00" in stream.text
+
+
+@pytest.mark.parametrize("make", [terminal, pipe])
+def test_after_two_minutes_the_hint_about_a_blocked_page_is_given_once(make):
+    """Conditional Access refuses in the browser only; the poller hears nothing of it."""
+    target, stream = make()
+    with sign_in_prompt.SignInPrompt(target) as prompt:
+        show(prompt)
+        for left in range(900, 780, -1):
+            prompt.waiting(left)
+        assert "53003" not in stream.text
+        for left in range(780, 600, -1):
+            prompt.waiting(left)
+    assert stream.text.count("530033") == 1
+    show(prompt)
+    prompt.waiting(900)
+    prompt.waiting(700)
+    assert stream.text.count("530033") == 2, "a new code waits anew"
+
+
+def test_the_hint_leaves_the_whole_qr_code_in_sight_at_80x24():
+    """What scrolls away is what stood above the prompt."""
+    target, stream = terminal()
+    prompt = sign_in_prompt.SignInPrompt(target)
+    stream.write("$ devicelogin login\n")
+    show(prompt)
+    prompt.waiting(900)
+    prompt.waiting(779)
+    rows = seen(stream.text, 80, 24).display
+    assert "".join(rows).count("530033") == 1
+    bare = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in qr_code.render(PUBLIC, style="half", quiet_zone=4)]
+    assert [row[:37] for row in rows[:19]] == bare
+
+
+@pytest.mark.parametrize("make", [terminal, pipe])
+def test_network_trouble_is_said_once_an_episode(make):
+    """Ten seconds of resets are one line, the next outage another."""
+    target, stream = make()
+    prompt = sign_in_prompt.SignInPrompt(target)
+    for left in (900, 899):
+        prompt.trouble("connection refused")
+        prompt.waiting(left)
+    assert stream.text.count("Network trouble (connection refused); still trying until the code expires.") == 1
+    assert "network trouble, still trying" in stream.text
+    prompt.recovered()
+    prompt.recovered()
+    assert stream.text.count("The network is back.") == 1
+    prompt.trouble("timed out")
+    assert "Network trouble (timed out)" in stream.text
+
+
+def test_an_interrupt_erases_the_countdown():
+    """The context manager cleans up whatever ends it."""
+    target, stream = terminal()
+    with pytest.raises(KeyboardInterrupt), sign_in_prompt.SignInPrompt(target) as prompt:
+        prompt.waiting(900)
+        raise KeyboardInterrupt
+    assert seen(stream.text, 80, 24).display == [" " * 80] * 24
+
+
+def test_an_interrupt_while_the_prompt_is_drawn_leaves_no_colours_behind():
+    """The rest of a person's session must not be black on white."""
+
+    class Interrupting(MemoryStream):
+        def write(self, text: str) -> int:
+            if len(text) > 1000:
+                super().write(text[: text.index("m", 500) + 1])
+                raise KeyboardInterrupt
+            return super().write(text)
+
+    stream = Interrupting(is_terminal=True)
+    target = screen.Screen(stream, environ={**UTF8, "COLUMNS": "80", "LINES": "24"})
+    with pytest.raises(KeyboardInterrupt), sign_in_prompt.SignInPrompt(target) as prompt:
+        show(prompt)
+    left = seen(stream.text, 80, 24)
+    assert (left.cursor.attrs.fg, left.cursor.attrs.bg) == ("default", "default")
+    assert left.cursor.x == 0
+
+
+def test_close_never_hides_the_error_that_is_on_its_way():
+    """A terminal that has hung up cannot be written to any more."""
+    target, stream = terminal()
+    with pytest.raises(KeyboardInterrupt), sign_in_prompt.SignInPrompt(target) as prompt:
+        prompt.waiting(900)
+        stream.close()
+        raise KeyboardInterrupt
+
+
+def test_no_color_takes_the_emphasis_but_not_the_qr_codes_own_black_and_white():
+    """Without its colours the code would not scan on half of all terminals."""
+    target, stream = terminal(NO_COLOR="1")
+    show(sign_in_prompt.SignInPrompt(target))
+    assert set(re.findall(r"\x1b\[[0-9;]*m", stream.text)) == {
+        "\x1b[38;5;16;48;5;231m",
+        "\x1b[38;5;16;48;5;16m",
+        "\x1b[0m",
+    }
+
+
+def test_terminals_without_256_colours_get_the_basic_ones():
+    """The Linux console and serial terminals may take 38;5 for blinking."""
+    for name in ("linux", "vt220", "ansi"):
+        target, stream = terminal(TERM=name)
+        show(sign_in_prompt.SignInPrompt(target))
+        assert "\x1b[30;47m" in stream.text
+        assert "38;5" not in stream.text
+
+
+def test_a_latin1_terminal_gets_a_code_in_ascii():
+    """A08, and the words beside it lose no line to a longer ellipsis."""
+    target, stream = terminal(120, 50, encoding="latin-1")
+    show(sign_in_prompt.SignInPrompt(target), tenant="Zoë " * 60)
+    assert "##" in stream.text
+    assert not BLOCKS & set(stream.text)
+    assert "Zoë" in stream.text
+
+
+def test_an_application_with_a_name_is_shown_with_its_client_id():
+    """The name is what a settings file says; the client id is what the page will show."""
+    rows = "\n".join(shown(app="Backup of the NAS"))
+    assert "Backup of the NAS" in rows
+    assert CLIENT_ID in rows

@@ -1,0 +1,184 @@
+"""The status of one profile and of several, on a terminal, in a pipe and in ASCII."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+import pytest
+from terminal_fixtures import CLIENT_ID, pipe, terminal
+
+from devicelogin import models
+from devicelogin.terminal import screen as screen_module
+from devicelogin.terminal import tables
+
+NOW = 1_800_000_000
+DAY = 86_400
+
+
+def status(profile: str, *, name: str = "Ada Lovelace", username: str = "ada@contoso.com", **changed):
+    account = models.Account(
+        username=username,
+        name=name,
+        issuer="https://login.microsoftonline.com/t/v2.0",
+        subject="s",
+        home_account_id="o.t",
+        tenant_id="11111111-2222-3333-4444-555555555555",
+        object_id="o",
+    )
+    sign_in = models.SignIn(
+        state="saved",
+        account=account,
+        client_id=CLIENT_ID,
+        authority="https://login.microsoftonline.com/t",
+        is_oidc=False,
+        issuer=account.issuer,
+        graph_root="https://graph.microsoft.com",
+        scopes=("User.Read",),
+        granted_scopes=("User.Read",),
+        location=changed.pop("location", models.StoreLocation(kind="file", key="file", bind="machine")),
+    )
+    fields = {
+        "profile": profile,
+        "state": "saved",
+        "sign_in": sign_in,
+        "times": models.Times(generation=3, made=NOW - 30 * DAY, last_refreshed=NOW - 3 * DAY),
+        "protection": "a key file of this user; not against root",
+        "needs_login": False,
+        "lasts_until": dt.datetime(2027, 4, 1, tzinfo=dt.UTC),
+    }
+    return models.SignInStatus(**{**fields, **changed})
+
+
+NOBODY = models.SignInStatus(profile="empty", state="none", reason="nothing is saved")
+
+
+def written(where, statuses) -> str:
+    target, stream = where
+    tables.status_table(target, statuses, now=NOW)
+    return stream.text
+
+
+def test_one_profile_is_a_block_of_facts():
+    """Who, where the secret is and what protects it, how fresh it is, how long it lasts."""
+    text = written(terminal(), [status("default")])
+    assert text.splitlines() == [
+        "profile    default",
+        "who        Ada Lovelace <ada@contoso.com>",
+        "state      signed in",
+        "tenant     11111111-2222-3333-4444-555555555555",
+        f"app        {CLIENT_ID}",
+        "kept in    sealed file",
+        "protected  a key file of this user; not against root",
+        "refreshed  3 days ago (2027-01-12)",
+        "lasts      until 2027-04-01 if it is not used before",
+    ]
+
+
+def test_a_profile_without_a_sign_in_says_so():
+    """Only what is known is shown."""
+    assert written(pipe(), [NOBODY]).splitlines() == [
+        "profile  empty",
+        "who      nobody",
+        "state    sign-in needed: nothing is saved",
+    ]
+    assert written(pipe(), []) == "no saved sign-in\n"
+
+
+def test_several_profiles_are_a_table_that_fits_80_columns():
+    """Long values are folded, never cut."""
+    long = status(
+        "work",
+        username="a.very.long.user.name@a-subsidiary.of.contoso.example.com",
+        needs_login=True,
+        reason="it has expired",
+    )
+    text = written(terminal(80, 24, NO_COLOR="1"), [status("default"), long, NOBODY])
+    assert max(map(screen_module.cell_width, text.splitlines())) <= 80
+    assert "a.very.long.user.name@a-subsidiary.of.contoso.example.com" in joined(text, "WHO")
+    assert text.splitlines()[0].split() == ["PROFILE", "WHO", "KEPT", "IN", "REFRESHED", "LASTS", "UNTIL"]
+    assert "3 days ago" in text
+    assert "2027-04-01" in text
+
+
+def joined(text: str, heading: str) -> str:
+    """Return what stands in one column, its folds undone."""
+    lines = text.splitlines()
+    start = lines[0].index(heading)
+    end = lines[0].index("KEPT IN")
+    return "".join(line[start:end].strip() for line in lines[1:])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_pipe_gets_a_line_a_profile_aligned_and_uncut(encoding):
+    """So that grep and awk find what they look for: no colours, no boxes, no folding."""
+    long = status("work", username="a.very.long.user.name@a-subsidiary.of.contoso.example.com", needs_login=True)
+    lines = written(pipe(encoding=encoding), [status("default"), long, NOBODY]).splitlines()
+    assert len(lines) == 4
+    assert all(line.isascii() and line == line.rstrip() for line in lines)
+    assert lines[0].index("KEPT IN") == lines[1].index("sealed file") == lines[2].index("sealed file")
+    assert "a.very.long.user.name@a-subsidiary.of.contoso.example.com> (sign-in needed)" in lines[2]
+
+
+def test_colours_only_in_the_heading_and_only_where_wanted():
+    """NO_COLOR and pipes are asked by the screen."""
+    both = [status("a"), status("b")]
+    assert "\x1b[1m" in written(terminal(), both)
+    assert "\x1b" not in written(terminal(NO_COLOR="1"), both)
+    assert "\x1b" not in written(terminal(TERM="dumb"), both)
+    assert "\x1b[1m" in written(pipe(FORCE_COLOR="1"), both)
+
+
+def test_names_from_the_server_are_text_not_markup():
+    """Neither escape sequences nor rich's own markup have an effect."""
+    hostile = "\x1b]0;t\x07[bold red]Zoë[/] :smile: \u202e"
+    for statuses in ([status("p", name=hostile)], [status("p", name=hostile), status("q")]):
+        text = written(pipe(), statuses)
+        assert "[bold red]Zoë[/] :smile:" in text
+        assert all(character.isprintable() or character == "\n" for character in text)
+    assert "[bold red]Zo?[/]" in written(pipe(encoding="ascii"), [status("p", name=hostile)])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0, "just now"),
+        (59, "just now"),
+        (60, "1 minute ago"),
+        (7_199, "1 hour ago"),
+        (7_200, "2 hours ago"),
+        (2 * DAY - 1, "1 day ago"),
+        (90 * DAY, "90 days ago"),
+        (-30, "just now"),
+        (-3_600, "in the future"),
+    ],
+)
+def test_ages_are_told_in_their_largest_unit(seconds, expected):
+    """A clock that was set back is no reason for nonsense."""
+    times = models.Times(generation=1, made=0, last_refreshed=NOW - seconds)
+    assert f"refreshed  {expected} (" in written(pipe(), [status("p", times=times)])
+
+
+def test_an_impossible_time_is_no_traceback():
+    """The file `times` may hold anything that is a number."""
+    times = models.Times(generation=1, made=0, last_refreshed=-(10**18))
+    assert "at an impossible time" in written(pipe(), [status("p", times=times)])
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        (
+            models.StoreLocation(kind="keyring", backend="keyring.backends.SecretService.Keyring"),
+            "keyring (SecretService)",
+        ),
+        (models.StoreLocation(kind="keyring", backend="keyring.backends.kwallet.DBusKeyring"), "keyring (DBusKeyring)"),
+        (models.StoreLocation(kind="keyring"), "keyring"),
+        (models.StoreLocation(kind="keyring:vault.Store"), "keyring:vault.Store"),
+        (models.StoreLocation(kind="file"), "sealed file"),
+    ],
+)
+def test_the_place_of_the_secret_is_named(location, expected):
+    """In words a person can look up."""
+    line = next(line for line in written(pipe(), [status("p", location=location)]).splitlines() if "kept in" in line)
+    assert re.sub(r"^kept in\s+", "", line) == expected
