@@ -49,6 +49,8 @@ class Behaviour:
     interval: int = 5
     #: Answer `slow_down` to who polls faster than `interval` (RFC 8628 section 3.5). Entra is not known to do so.
     enforce_interval: bool = False
+    #: Approve every code by itself, so long after it was issued, as the first user who can sign in. None: wait.
+    approve_after: float | None = None
     #: None: the emulator's own sign-in page.
     verification_uri: str | None = None
     #: OpenID dialect only; Entra sends none.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class DeviceCodes:
         self._clock = clock
         self._directory = directory
         self._changed = threading.Condition(lock)
-        self._codes: list[DeviceCode] = []
+        self._codes: dict[str, DeviceCode] = {}
         self._approvals: list[tuple[float, User | None]] = []
 
     def issue(self, client: Client, tenant: str, scopes: ScopeRequest, request: Request) -> DeviceCode:
@@ -69,14 +70,16 @@ class DeviceCodes:
             if self._approvals:
                 after, user = self._approvals.pop(0)
                 code.approve_at, code.user = now + after, user
-            self._codes.append(code)
+            elif self._behaviour.approve_after is not None:
+                code.approve_at = now + self._behaviour.approve_after
+            self._codes[code.device_code] = code
             self._changed.notify_all()
         return code
 
     def redeem(self, device_code: str, client: Client, tenant: str) -> DeviceCode:
         """Return the approved code, used up by this. Raises Refusal while it is not, and for ever once it was."""
         with self._changed:
-            code = next((one for one in self._codes if secrets.compare_digest(one.device_code, device_code)), None)
+            code = self._codes.get(device_code)
             if code is None or code.client is not client or code.tenant != tenant or code.state == "used":
                 raise oauth_errors.Refusal(
                     "invalid_grant",
@@ -131,9 +134,9 @@ class DeviceCodes:
         """Return the codes that wait for a person, oldest first."""
         with self._changed:
             now = self._clock.now()
-            for code in self._codes:
+            for code in self._codes.values():
                 self._approve_when_due(code)
-            return [code for code in self._codes if code.state == "pending" and now < code.expires_at]
+            return [code for code in self._codes.values() if code.state == "pending" and now < code.expires_at]
 
     def find(self, user_code: str) -> DeviceCode | None:
         """Return the pending code that a person typed, however they wrote it."""
@@ -159,7 +162,10 @@ class DeviceCodes:
         if code.state != "pending" or code.approve_at is None:
             return
         if code.approve_at <= min(self._clock.now(), code.expires_at):
-            self._approve(code, code.user)
+            code.approve_at = None
+            # Who cannot sign in there is told so by the page, and the client goes on waiting.
+            with contextlib.suppress(PermissionError):
+                self._approve(code, code.user)
 
     def _approve(self, code: DeviceCode, user: User | None) -> None:
         fitting = [

@@ -128,8 +128,8 @@ def _id_claims(grant: Grant, issuer: str, now: float) -> dict[str, Any]:
     pairwise = hashlib.sha256(f"{user.object_id} {grant.client.client_id}".encode()).digest()
     return common | {
         # Entra dates ID tokens five minutes back.
-        "iat": int(now) - 300,
-        "nbf": int(now) - 300,
+        "iat": max(0, int(now) - 300),
+        "nbf": max(0, int(now) - 300),
         "aio": secrets.token_urlsafe(60),
         "name": user.display_name,
         "oid": user.object_id,
