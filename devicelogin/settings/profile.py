@@ -111,6 +111,7 @@ def write_profile(paths: ProfilePaths, changes: Mapping[str, object]) -> None:
     expected = {key: value for key, value in profile.values.items() if key not in changes} | wanted
     if expected == profile.values:
         return
+    _check_one_authority(Profile(profile.path, expected))
     text = _rewritten(profile, changes, wanted, paths.profile)
     if _parsed(profile.path, text) != expected:
         raise errors.InternalError(
@@ -187,8 +188,9 @@ def _check_type(profile: Profile, key: str, value: object) -> None:
 def _check_one_authority(profile: Profile) -> None:
     given = [key for key in AUTHORITY_KEYS if key in profile.values]
     if len(given) > 1:
+        line = max(profile.line_of(key) or 1 for key in given)
         raise errors.ConfigError(
-            f"{profile.path}:{profile.line_of(given[1]) or 1}: {given[0]} and {given[1]} exclude each other",
+            f"{profile.path}:{line}: {given[0]} and {given[1]} exclude each other",
             hint="keep the one that names your identity provider and delete the other",
         )
 
