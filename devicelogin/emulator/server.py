@@ -71,7 +71,7 @@ class HttpsServer(socketserver.TCPServer):
         self._threads: set[threading.Thread] = set()
         super().__init__((host, port), _Handler)
         self._loop = threading.Thread(
-            target=self.serve_forever, kwargs={"poll_interval": 0.05}, name="devicelogin-emulator", daemon=True
+            target=self.serve_forever, kwargs={"poll_interval": 0.01}, name="devicelogin-emulator", daemon=True
         )
         self._loop.start()
 
