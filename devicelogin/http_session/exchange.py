@@ -58,6 +58,7 @@ class Exchange(Generic[T]):
         `connect` and `answer` are seconds from now; for an upload `answer` counts from the end of the request's body,
         which may take as long as it goes on. Raises TooSlowError, never later than `deadline`.
         """
+        self._check(deadline)
         by_then = deadline.at_most(answer)
         threading.Thread(target=self._run, name="devicelogin-http", daemon=True).start()
         try:

@@ -227,8 +227,10 @@ class HttpSession:
             parts, host, port = urlsplit(""), "", 0
         is_plain = url.isascii() and url.isprintable() and " " not in url and "\\" not in url
         if parts.scheme != "https" or not host or parts.username is not None or not is_plain:
+            # What stands before an @ may be a password.
+            shown = redaction.printable(url.partition("?")[0].rpartition("@")[2], limit=100)
             raise errors.ConfigError(
-                f"{redaction.printable(url.partition('?')[0], limit=100)} is no address for a secure connection",
+                f"{shown} is no address for a secure connection",
                 hint="addresses begin with https:// and hold no user name",
             )
         shown = host if port == 443 else parts.netloc.lower()

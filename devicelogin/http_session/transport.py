@@ -72,12 +72,16 @@ class _Connection(urllib3.connection.HTTPSConnection):
             raise urllib3.exceptions.ConnectTimeoutError(self, "no address answered") from error
         except OSError as error:
             raise urllib3.exceptions.NewConnectionError(self, "no address could be connected to") from error
-        for option in self.socket_options or ():
-            sock.setsockopt(*option)
-        sock.settimeout(ADDRESS_SECONDS)
-        running = exchange.current()
-        if running is not None:
-            running.watch(sock)
+        try:
+            for option in self.socket_options or ():
+                sock.setsockopt(*option)
+            sock.settimeout(ADDRESS_SECONDS)
+            running = exchange.current()
+            if running is not None:
+                running.watch(sock)
+        except BaseException:
+            sock.close()
+            raise
         return sock
 
     def request(self, *args: Any, **kwargs: Any) -> None:
