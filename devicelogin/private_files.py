@@ -104,8 +104,16 @@ def replace(path: str, content: bytes, *, check: Callable[[bytes], None] | None 
     `check` is given what was read back from the disk before the old file is replaced; if it raises, the old file stays.
     Raises StoreUnusableError where the disk is full, read-only or otherwise unwilling.
     """
+    make_directory(os.path.dirname(path))
+    try:
+        replace_beside(path, content, check=check)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def replace_beside(path: str, content: bytes, *, check: Callable[[bytes], None] | None = None) -> None:
+    """Do what `replace` does in a directory that need not be ours alone. Raises OSError where that fails."""
     directory = os.path.dirname(path)
-    make_directory(directory)
     temporary = os.path.join(directory, f"{TEMPORARY_PREFIX}{os.path.basename(path)}-{os.urandom(6).hex()}")
     try:
         _write_new(temporary, content)
@@ -114,8 +122,6 @@ def replace(path: str, content: bytes, *, check: Callable[[bytes], None] | None 
             check(written if written is not None else b"")
         os.replace(temporary, path)
         _force_directory(directory)
-    except OSError as error:
-        raise _unwritable(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)

@@ -223,7 +223,7 @@ class _Login:
             settings.write_profile(work.paths, chosen.profile_changes())
             cache = work.token_cache(chosen)
             cache.clear()
-            cache.write(cache_directory.new_entry(work.paths, "", answer, min_valid=chosen.min_valid.value))
+            cache.write(cache_directory.new_entry(work.paths, "", answer, min_valid=cache.min_valid))
         return saved
 
     def _warn_of_missing(self, answer: models.TokenAnswer, graph_root: str) -> None:

@@ -72,7 +72,10 @@ class Workplace:
                 trace = None
             spare = self.open_store(trace, name="access") if trace is not None else None
         return cache_directory.TokenCache(
-            self.paths, enabled=chosen.cache.value == "on", spare=spare, min_valid=chosen.min_valid.value
+            self.paths,
+            enabled=chosen.cache.value == "on",
+            spare=spare,
+            min_valid=chosen.min_valid.value if chosen.min_valid.source.startswith("profile") else None,
         )
 
     def silent_tokens(self) -> silent.SilentTokens:
@@ -87,6 +90,7 @@ class Workplace:
             open_store=self.open_store,
             check=lambda sign_in: settings.check_pinned(chosen, sign_in),
             refresh=Refresher(self, chosen),
+            min_valid=chosen.min_valid.value,
             own_scopes=scopes.value if scopes.explicit else (),
             # Those of the profile are part of what the cache calls "own"; the environment may differ from call to call.
             is_own=not scopes.source.startswith("environment"),

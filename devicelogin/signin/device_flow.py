@@ -32,6 +32,9 @@ class Observer(Protocol):
     def trouble(self, message: str) -> None:
         """Be told that the server cannot be asked at the moment."""
 
+    def recovered(self) -> None:
+        """Be told that the server answers again."""
+
 
 class Silence:
     """The observer that says nothing."""
@@ -40,6 +43,9 @@ class Silence:
         """Say nothing."""
 
     def trouble(self, message: str) -> None:
+        """Say nothing."""
+
+    def recovered(self) -> None:
         """Say nothing."""
 
 
@@ -76,9 +82,11 @@ class Wait:
                 self._observer.trouble(error.message)
                 pause = self.back_off(failures, error)
                 continue
+            if failures:
+                self._observer.recovered()
+                failures = 0
             if isinstance(answer, models.TokenAnswer):
                 return answer
-            failures = 0
             pause = self._interval = max(self._interval, answer.interval)
         raise explain.expired(profile=self._profile)
 

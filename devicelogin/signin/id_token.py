@@ -198,4 +198,3 @@ def _refuse(reason: str) -> NoReturn:
         hint="check the authority and client id, then run devicelogin login again",
         code="bad_id_token",
     )
-

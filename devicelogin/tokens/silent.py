@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("devicelogin.tokens")
 
+#: How long may a silent command take altogether (seconds)?
+SILENT_SECONDS = 75.0
 #: How long may whoever holds the lock work (seconds)? It gives up by itself before the waiters do.
 HOLDER_SECONDS = 45.0
 #: How long do we wait for somebody else's refresh (seconds)?
@@ -60,8 +62,8 @@ class Wish:
 class SilentTokens:
     """Access tokens of one profile for whoever is not at a terminal.
 
-    `own_scopes` are wanted where a caller names none; empty: those of the sign-in. `is_own`: they come from the profile,
-    not from an environment that another call may not have.
+    `min_valid` (seconds) and `own_scopes` are wanted where a caller names none; with neither, the sign-in's scopes.
+    `is_own`: they come from the profile, not from an environment that another call may not have.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class SilentTokens:
         open_store: Callable[[models.SignIn], secret_store.SecretStore],
         check: Callable[[models.SignIn], None],
         refresh: Refresher,
+        min_valid: float | None = None,
         own_scopes: tuple[str, ...] = (),
         is_own: bool = True,
     ) -> None:
@@ -80,6 +83,7 @@ class SilentTokens:
         self._open_store = open_store
         self._check = check
         self._refresh = refresh
+        self._min_valid = min_valid
         self._own_scopes = own_scopes
         self._is_own = is_own
 
@@ -89,12 +93,15 @@ class SilentTokens:
         Raises LoginRequiredError where a person is needed, TryLaterError where trying again may help, and the others of
         the family for what they say.
         """
+        if wish.min_valid is None and self._min_valid is not None:
+            wish = dataclasses.replace(wish, min_valid=self._min_valid)
         began = access_cache.boot_seconds()
+        limit = clock.Deadline(SILENT_SECONDS)
         asked = access_cache.scope_line(wish.scopes or (() if self._is_own else self._own_scopes))
         forced = wish.force or wish.claims is not None
         entry = self._cache.read(asked)
         if entry is not None and not forced and entry.is_good(wish.min_valid):
-            return self._refreshed_early(entry, wish) if entry.is_early_due() else _token(entry)
+            return self._refreshed_early(entry, wish, limit) if entry.is_early_due() else _token(entry)
         lock = secret_store.ProfileLock(self._paths)
         try:
             lock.acquire(clock.Deadline(WAITER_SECONDS))
@@ -108,11 +115,11 @@ class SilentTokens:
             ):
                 return _token(entry)
             try:
-                return self._refreshed(asked, wish)
+                return self._refreshed(asked, wish, limit)
             except errors.TryLaterError as error:
                 return _still_useful(entry if not forced else None, error)
 
-    def _refreshed_early(self, entry: access_cache.Entry, wish: Wish) -> models.AccessToken:
+    def _refreshed_early(self, entry: access_cache.Entry, wish: Wish, limit: clock.Deadline) -> models.AccessToken:
         """Return a newer token if nobody else is at it and it works at once; else the one at hand, which is good."""
         lock = secret_store.ProfileLock(self._paths)
         try:
@@ -126,16 +133,16 @@ class SilentTokens:
             if current is not None and not current.is_early_due():
                 return _token(current)
             try:
-                return self._refreshed(entry.asked, wish)
+                return self._refreshed(entry.asked, wish, limit)
             except errors.DeviceLoginError as error:
                 _logger.debug("early refresh failed: %s", error.code)
                 entry.postpone_early(EARLY_PAUSE)
                 self._cache.write(entry)
                 return _token(entry)
 
-    def _refreshed(self, asked: str, wish: Wish) -> models.AccessToken:
+    def _refreshed(self, asked: str, wish: Wish, limit: clock.Deadline) -> models.AccessToken:
         """Refresh, save, remember. The caller holds the lock."""
-        deadline = clock.Deadline(HOLDER_SECONDS)
+        deadline = limit.at_most(HOLDER_SECONDS)
         store, record, saved = self._load()
         self._check(saved.sign_in)
         scopes = wish.scopes or self._own_scopes or saved.sign_in.scopes

@@ -1,0 +1,98 @@
+"""The events of `login --json`: one JSON object a line on stdout, for a program that shows the code itself."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from devicelogin import models, redaction
+from devicelogin.cli import output
+from devicelogin.terminal import verification_uri
+
+if TYPE_CHECKING:
+    from devicelogin import authority, errors
+
+#: Who is called when a code is on the screen.
+OnShown = Callable[[models.DeviceAuthorization], None]
+
+#: How often does an event say that we still wait (seconds)?
+_EVERY = 60
+
+
+class EventStream:
+    """The observer that writes events; each has `format_version` and `event`."""
+
+    def __init__(self) -> None:
+        self._said_at = math.inf
+
+    def show(self, authorization: models.DeviceAuthorization, provider: authority.Provider, tenant: str) -> None:
+        """Write the event `code`."""
+        uri = verification_uri.for_qr_code(authorization)
+        verification_uri.require_clean(authorization.verification_uri)
+        self._write(
+            "code",
+            verification_uri=authorization.verification_uri,
+            verification_uri_complete=authorization.verification_uri_complete,
+            qr_text=uri,
+            user_code=redaction.printable(authorization.user_code, limit=64),
+            expires_in=authorization.expires_in,
+            expires_at=_moment(time.time() + authorization.expires_in),
+            client_id=authorization.client_id,
+            authority=provider.url,
+            tenant=tenant,
+            scopes=list(authorization.scopes),
+        )
+
+    def waiting(self, seconds_left: float) -> None:
+        """Write the event `waiting`, at first and then once a minute."""
+        if self._said_at - seconds_left >= _EVERY:
+            self._said_at = seconds_left
+            self._write("waiting", seconds_left=math.ceil(seconds_left))
+
+    def trouble(self, message: str) -> None:
+        """Write the event `trouble`."""
+        self._write("trouble", message=redaction.printable(message))
+
+    def recovered(self) -> None:
+        """Write the event `recovered`."""
+        self._write("recovered")
+
+    def note(self, message: str) -> None:
+        """Write the event `note`."""
+        self._write("note", message=redaction.printable(message))
+
+    def may_replace(self, old: models.Account, new: models.Account) -> bool:
+        """Never: there is nobody to ask."""
+        return False
+
+    def signed_in(self, sign_in: models.SignIn) -> None:
+        """Write the last event of a sign-in that worked."""
+        account = sign_in.account
+        self._write(
+            "signed_in",
+            username=account.username,
+            name=account.name,
+            tenant_id=account.tenant_id,
+            object_id=account.object_id,
+            granted_scopes=list(sign_in.granted_scopes),
+            store=sign_in.location.kind,
+        )
+
+    def failed(self, error: errors.DeviceLoginError) -> None:
+        """Write the last event of a sign-in that did not."""
+        fields = {key: _printable(value) for key, value in error.as_json().items() if key != "format_version"}
+        self._write("failed", **fields)
+
+    def _write(self, event: str, **fields: object) -> None:
+        output.write(json.dumps({"format_version": 1, "event": event, **fields}) + "\n")
+
+
+def _printable(value: object) -> object:
+    return redaction.printable(value) if isinstance(value, str) else value
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

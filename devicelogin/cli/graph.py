@@ -1,0 +1,133 @@
+"""`devicelogin graph`: one call of Microsoft Graph, its body to stdout."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from devicelogin import errors, graph, secret_store
+from devicelogin.cli import output
+from devicelogin.cli.invocation import Invocation, profile_option
+from devicelogin.terminal import messages
+from devicelogin.tokens import silent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from devicelogin import client, models
+
+_HELP = """Call Microsoft Graph and print the body of its answer.
+
+PATH is below /v1.0 unless it begins with /v1.0/ or /beta/. Requests go to the Graph of the sign-in and nowhere else.
+
+\b
+  devicelogin graph me
+  devicelogin graph '/me/messages?$top=5&$select=subject'
+  echo '{"displayName": "Errands"}' | devicelogin graph POST /me/todo/lists --input -
+"""
+
+#: How large may a body to be sent be (bytes)? Graph's own limit for anything but upload sessions is 4 MB.
+_BODY_LIMIT = 64 << 20
+
+_ELSEWHERE = "://"
+
+
+@click.command("graph", help=_HELP, short_help="Call Microsoft Graph.")
+@profile_option
+@click.argument("words", nargs=-1, metavar="[METHOD] PATH", required=True)
+@click.option("--input", "source", metavar="FILE|-", help="The body to send, JSON; - is stdin.")
+@click.pass_obj
+def command(invocation: Invocation, words: tuple[str, ...], source: str | None) -> None:
+    """Run the command."""
+    method, path = _method_and_path(words)
+    body = _body(source)
+    work = invocation.workplace()
+    sign_in = secret_store.read_sign_in(work.paths)
+    if sign_in is None:
+        raise silent.not_signed_in(work.profile)
+    chosen = work.settings()
+    if not sign_in.graph_root:
+        raise errors.ConfigError(
+            f"the sign-in at {sign_in.authority} has no Microsoft Graph",
+            hint=f"{silent.login_command(work.profile)} --graph-root URL",
+        )
+    scopes = _graph_scopes(sign_in, chosen.scopes.value if chosen.scopes.explicit else sign_in.scopes)
+    headers = {} if body is None else {"Content-Type": "application/json"}
+    with work.connect(chosen.ca_file.value) as session:
+
+        def call(token: Callable[[], models.AccessToken]) -> graph.GraphAnswer:
+            return graph.GraphClient(token, sign_in.graph_root, session=session).request(
+                method, path, headers=headers, body=body
+            )
+
+        answer = _call_twice(work, scopes, call)
+        try:
+            output.write_chunks(answer.chunks)
+        finally:
+            answer.close()
+
+
+def _call_twice(
+    work: client.Workplace,
+    scopes: tuple[str, ...],
+    call: Callable[[Callable[[], models.AccessToken]], graph.GraphAnswer],
+) -> graph.GraphAnswer:
+    """Call with the token at hand; if Graph does not accept it, once more with a new one."""
+
+    def token(*, force: bool = False, claims: str | None = None) -> models.AccessToken:
+        found = work.silent_tokens().access_token(silent.Wish(scopes=scopes, force=force, claims=claims))
+        for warning in found.warnings:
+            output.say(messages.warning_line(warning))
+        return found
+
+    try:
+        return call(token)
+    except graph.TokenRejectedError as rejected:
+        claims = rejected.claims
+    return call(lambda: token(force=True, claims=claims))
+
+
+def _method_and_path(words: tuple[str, ...]) -> tuple[str, str]:
+    if len(words) == 1:
+        return "GET", words[0]
+    if len(words) == 2:
+        return words[0].upper(), words[1]
+    raise errors.UsageError(
+        "more than a method and a path were given",
+        hint="put quotes around the path: devicelogin graph GET '/me?$select=id'",
+    )
+
+
+def _body(source: str | None) -> bytes | None:
+    if source is None:
+        return None
+    try:
+        if source == "-":
+            if sys.stdin is None:
+                raise errors.UsageError(
+                    "stdin is closed, so there is no body to send", hint="name a file: --input FILE"
+                )
+            content = sys.stdin.buffer.read(_BODY_LIMIT + 1)
+        else:
+            with open(source, "rb") as file:
+                content = file.read(_BODY_LIMIT + 1)
+    except OSError as error:
+        raise errors.UsageError(
+            f"cannot read {source}: {error.strerror}", hint="name a file that exists: --input FILE"
+        ) from error
+    if len(content) > _BODY_LIMIT:
+        raise errors.UsageError(
+            f"the body is larger than {_BODY_LIMIT >> 20} MiB", hint="use a Graph upload session for large content"
+        )
+    return content
+
+
+def _graph_scopes(sign_in: models.SignIn, scopes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the scopes of the token for Graph: the profile's own if all are Graph's, else Graph's among them, else all."""
+    root = sign_in.graph_root.rstrip("/").lower() + "/"
+    of_graph = tuple(scope for scope in scopes if _ELSEWHERE not in scope or scope.lower().startswith(root))
+    if of_graph and len(of_graph) == len(scopes):
+        return ()
+    return of_graph or (f"{sign_in.graph_root.rstrip('/')}/.default",)

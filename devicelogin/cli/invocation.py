@@ -1,0 +1,74 @@
+"""What the options before the command say, and the way from them to a profile's workplace."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from devicelogin import client
+from devicelogin.settings import paths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
+
+
+@dataclass(slots=True)
+class Invocation:
+    """One call of the program. `profile` is None where nobody named one."""
+
+    profile: str | None = None
+    verbose: bool = False
+    quiet: bool = False
+    as_json: bool = False
+    keyring_service: str | None = None
+
+    @property
+    def profile_name(self) -> str:
+        """The profile this call is about: --profile, else DEVICELOGIN_PROFILE, else `default`."""
+        return paths.check_profile_name(self.profile or os.environ.get("DEVICELOGIN_PROFILE") or "default")
+
+    def workplace(self, flags: Mapping[str, object] | None = None) -> client.Workplace:
+        """Return the workplace of the profile, with the settings that `flags` give."""
+        return client.Workplace(
+            self.profile_name, flags=flags or {}, environ=os.environ, keyring_service=self.keyring_service
+        )
+
+    def can_ask(self) -> bool:
+        """Tell whether a person sits at a terminal: nothing prompts unless stdin and stderr are terminals."""
+        return _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
+
+
+def profile_option(command: Command) -> Command:
+    """Let `--profile` stand after the command as well."""
+
+    def remember(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            context.ensure_object(Invocation).profile = value
+
+    option = click.option(
+        "-p", "--profile", metavar="NAME", expose_value=False, callback=remember, help="The saved sign-in to use."
+    )
+    return option(command)
+
+
+def json_option(text: str) -> Callable[[Command], Command]:
+    """Return the option `--json`, which also turns errors into JSON."""
+
+    def remember(context: click.Context, _parameter: click.Parameter, value: bool) -> bool:
+        context.ensure_object(Invocation).as_json = value
+        return value
+
+    return click.option("--json", "as_json", is_flag=True, callback=remember, is_eager=True, help=text)
+
+
+def _is_terminal(stream: Any) -> bool:
+    try:
+        return stream is not None and bool(stream.isatty())
+    except ValueError:
+        return False

@@ -1,0 +1,143 @@
+"""`devicelogin login`: one sign-in with a phone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from devicelogin import errors, redaction
+from devicelogin.cli import events, output, registration
+from devicelogin.cli.invocation import Invocation, json_option, profile_option
+from devicelogin.cli.sign_in_screen import SignInScreen
+from devicelogin.client import signing_in
+from devicelogin.terminal import ask, screen
+from devicelogin.tokens import silent
+
+if TYPE_CHECKING:
+    from devicelogin import client, models
+
+_HELP = """Sign a person in: show an address and a code, wait for their phone, keep the refresh token.
+
+The settings are written into the profile, so later commands need no options. Nobody but who runs this should enter the
+code.
+
+\b
+  devicelogin login --client-id 11111111-2222-3333-4444-555555555555 --tenant contoso.com
+  devicelogin login --profile home --tenant consumers --client-id ID --scope Mail.Read
+"""
+
+#: Which errors of the store can be cured by taking the other store?
+_SEALED_FILE = (
+    "The operating system's keyring cannot be used here:",
+    "The sign-in can be kept in a file instead, encrypted with a key that lies in another file of yours.",
+    "That protects copies and backups of one of the two; it does not protect against root or programs run as you.",
+)
+
+
+@click.command("login", help=_HELP, short_help="Sign in with a phone; needs a person once.")
+@profile_option
+@click.option("--client-id", metavar="ID", help="The Application (client) ID of your app registration.")
+@click.option("--tenant", metavar="TENANT", help="Its id or domain, organizations (default), common or consumers.")
+@click.option("--authority", metavar="URL", help="Another Entra-shaped authority, its tenant in the path.")
+@click.option("--oidc-issuer", metavar="URL", help="Another OpenID provider, by its issuer.")
+@click.option(
+    "--scope", "scopes", multiple=True, metavar="SCOPE", help="Add a scope; again for more. Default User.Read."
+)
+@click.option("--graph-root", metavar="URL", help="Where Microsoft Graph is; default: that of the cloud.")
+@click.option("--ca-file", metavar="FILE", help="Certificates to trust (PEM) instead of the system's.")
+@click.option("--store", metavar="STORE", help="Where to keep the secret: auto, keyring or file.")
+@click.option("--qr", metavar="FORM", help="The QR code: auto, half, full, ascii or off.")
+@click.option("--if-needed", is_flag=True, help="Do nothing if the saved sign-in still works.")
+@click.option("--expect-user", metavar="USER", help="Refuse anybody but this user name or object id.")
+@click.option("--replace", is_flag=True, help="Let another account replace the saved one.")
+@json_option("Print events, one JSON object a line, instead of a screen.")
+@click.pass_obj
+def command(invocation: Invocation, /, **options: object) -> None:
+    """Run the command."""
+    if_needed, as_json = bool(options.pop("if_needed")), bool(options.pop("as_json"))
+    expected, replace = options.pop("expect_user"), bool(options.pop("replace"))
+    flags = {name: (list(value) if isinstance(value, tuple) else value) for name, value in options.items()}
+    if if_needed and _still_works(invocation, as_json=as_json):
+        return
+    wishes = signing_in.Options(
+        expect_user=str(expected) if expected is not None else None,
+        replace=replace,
+        patient=invocation.can_ask() and bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")),
+    )
+    if as_json:
+        sign_in_with_events(invocation, flags, wishes)
+    else:
+        sign_in_on_screen(invocation, flags, wishes)
+
+
+def sign_in_on_screen(
+    invocation: Invocation,
+    flags: dict[str, object],
+    wishes: signing_in.Options,
+    *,
+    note_below: str | None = None,
+    shown: events.OnShown | None = None,
+) -> models.SignIn:
+    """Run the sign-in with a person at stderr, who is asked what is missing if they can be.
+
+    `note_below` is a sentence shown under the code; `shown` is called when the code is on the screen.
+    """
+    work = invocation.workplace(flags)
+    chosen = work.settings(for_login=True)
+    if chosen.client_id.value is None and invocation.can_ask():
+        registration.ask_for_app(flags, needs_tenant=not chosen.authority_url.explicit, stdin=sys.stdin)
+        work = invocation.workplace(flags)
+        chosen = work.settings(for_login=True)
+    view = SignInScreen(work, chosen, can_ask=invocation.can_ask(), note_below=note_below, shown=shown)
+    with view:
+        try:
+            sign_in = signing_in.login(work, wishes, view)
+        except errors.StoreUnusableError as error:
+            if view.was_shown or chosen.store.value != "auto" or not _takes_file(invocation, error):
+                raise
+            flags["store"] = "file"
+            work = invocation.workplace(flags)
+            view.work = work
+            sign_in = signing_in.login(work, wishes, view)
+        if not invocation.quiet:
+            view.signed_in(sign_in, work.open_store(sign_in).protection)
+    return sign_in
+
+
+def sign_in_with_events(invocation: Invocation, flags: dict[str, object], wishes: signing_in.Options) -> models.SignIn:
+    """Run the sign-in for a program that shows the code itself; ends with an event `signed_in` or `failed`."""
+    work = invocation.workplace(flags)
+    stream = events.EventStream()
+    try:
+        sign_in = signing_in.login(work, wishes, stream)
+    except errors.DeviceLoginError as error:
+        stream.failed(error)
+        raise
+    stream.signed_in(sign_in)
+    return sign_in
+
+
+def _still_works(invocation: Invocation, *, as_json: bool) -> bool:
+    """Tell whether a token can be had without a person. Raises what only a later try can mend."""
+    work: client.Workplace = invocation.workplace()
+    try:
+        work.silent_tokens().access_token(silent.Wish())
+    except (errors.LoginRequiredError, errors.DataBadError, errors.DeniedByPolicyError, errors.ConfigError):
+        return False
+    if not as_json and not invocation.quiet:
+        output.say(f"devicelogin: the saved sign-in of the profile {work.profile} still works; nothing to do")
+    return True
+
+
+def _takes_file(invocation: Invocation, error: errors.StoreUnusableError) -> bool:
+    """Explain in three lines and ask once (D4). Without a terminal the answer is no, and the error says what to do."""
+    if not invocation.can_ask():
+        return False
+    first, *others = _SEALED_FILE
+    output.say(f"{first} {redaction.printable(error.message)}")
+    for line in others:
+        output.say(line)
+    return ask.confirm(screen.Screen(sys.stderr, environ=os.environ), sys.stdin, "Keep it in that file?", default=True)

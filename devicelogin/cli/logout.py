@@ -1,0 +1,56 @@
+"""`devicelogin logout`: the end of a saved sign-in."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from devicelogin import client, errors, redaction, settings
+from devicelogin.cli import output
+from devicelogin.cli.invocation import Invocation, profile_option
+from devicelogin.client import signing_out
+
+if TYPE_CHECKING:
+    from devicelogin.client.signing_out import Outcome
+
+_HELP = """Delete the saved sign-in and every cached token of the profile, and verify that they are gone.
+
+Where the provider can revoke the refresh token, it is asked to. The profile's settings stay.
+"""
+
+
+@click.command("logout", help=_HELP, short_help="Delete the saved sign-in.")
+@profile_option
+@click.option("--all", "every", is_flag=True, help="Every profile.")
+@click.pass_obj
+def command(invocation: Invocation, *, every: bool) -> None:
+    """Run the command."""
+    names = settings.locate(os.environ).profile_names() if every else (invocation.profile_name,)
+    failed: errors.DeviceLoginError | None = None
+    for name in names:
+        work = client.Workplace(name, flags={}, environ=os.environ)
+        try:
+            _tell(name, signing_out.logout(work), quiet=invocation.quiet)
+        except errors.DeviceLoginError as error:
+            # One store that is locked must not keep the others' secrets alive.
+            output.say(f"devicelogin: profile {name}: {redaction.printable(error.message)}")
+            failed = error
+    if every and not names and not invocation.quiet:
+        output.say("devicelogin: nobody was signed in")
+    if failed is not None:
+        raise failed
+
+
+def _tell(name: str, outcome: Outcome, *, quiet: bool) -> None:
+    if quiet:
+        return
+    if outcome.account is None:
+        output.say(f"devicelogin: nobody was signed in to the profile {name}")
+    else:
+        revoked = ", and revoked at the provider" if outcome.revoked else ""
+        who = redaction.printable(outcome.account.username, limit=80)
+        output.say(f"devicelogin: the sign-in of {who} (profile {name}) is deleted from this machine{revoked}")
+    for note in outcome.notes:
+        output.say(f"devicelogin: note: {redaction.printable(note)}")

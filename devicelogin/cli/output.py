@@ -1,0 +1,106 @@
+"""Writing results to stdout, whole or with the right exit code; writing to people on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import sys
+from typing import TYPE_CHECKING
+
+from devicelogin import errors, private_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import TextIO
+
+
+class ReaderGoneError(Exception):
+    """Whoever read our stdout has closed it; the shell's word for that is exit 141."""
+
+
+def write(content: str | bytes) -> None:
+    """Write a result to stdout and see it off. Raises OutputError where that fails, ReaderGoneError for a closed pipe."""
+    write_chunks([content.encode() if isinstance(content, str) else content])
+
+
+def write_chunks(chunks: Iterable[bytes]) -> None:
+    """Write a result piece by piece, as `write` does."""
+    with guarded() as stream:
+        stream.flush()
+        for chunk in chunks:
+            stream.buffer.write(chunk)
+
+
+@contextlib.contextmanager
+def guarded() -> Iterator[TextIO]:
+    """Give stdout to what writes a result, and see all of it off at the end. Raises as `write` does."""
+    stream = sys.stdout
+    if stream is None or stream.closed:
+        raise errors.OutputError("stdout is closed, so the result has nowhere to go", hint="let stdout be open")
+    try:
+        yield stream
+        stream.flush()
+    except BrokenPipeError:
+        _abandon_stdout()
+        raise ReaderGoneError from None
+    except OSError as error:
+        _abandon_stdout()
+        raise errors.OutputError(
+            f"cannot write the result to stdout: {error.strerror}", hint="look at what stdout is connected to"
+        ) from error
+
+
+def write_file(path: str, content: bytes) -> None:
+    """Replace the file `path` by one of mode 0600, whole or not at all.
+
+    SECURITY: only a regular file of ours is replaced; no link is followed, nothing else is overwritten. Raises OutputError.
+    """
+    path = os.path.abspath(path)
+    try:
+        facts = os.lstat(path)
+    except FileNotFoundError:
+        facts = None
+    except OSError as error:
+        raise _no_file(path, error.strerror or "unknown reason") from error
+    if facts is not None and not stat.S_ISREG(facts.st_mode):
+        raise _no_file(path, "it exists and is not a regular file")
+    if facts is not None and hasattr(os, "getuid") and facts.st_uid != os.getuid():
+        raise _no_file(path, "it belongs to somebody else")
+    try:
+        private_files.replace_beside(path, content)
+    except OSError as error:
+        raise _no_file(path, error.strerror or "unknown reason") from error
+
+
+def say(line: str) -> None:
+    """Write one line for a person to stderr; nobody there is no error."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+
+def occupy_standard_descriptors() -> None:
+    """Put /dev/null where stdin, stdout or stderr is closed, so that no file of ours gets their number.
+
+    `sys.stdout` stays None, by which `write` still knows.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+
+
+def _no_file(path: str, why: str) -> errors.OutputError:
+    return errors.OutputError(f"cannot write the token to {path}: {why}", hint="name another file with --output-file")
+
+
+def _abandon_stdout() -> None:
+    # Python flushes stdout once more at exit and would complain about it there.
+    with contextlib.suppress(OSError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.close(null)

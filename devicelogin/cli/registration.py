@@ -1,0 +1,49 @@
+"""What somebody without an app registration reads and is asked: there is no default client id, and there will be none."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from devicelogin import errors
+from devicelogin.settings import shapes
+from devicelogin.terminal import ask, screen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TextIO
+
+#: Can be followed on a phone. The manifest's name for the switch is allowPublicClient (isFallbackPublicClient in Graph).
+STEPS = """\
+Signing in needs an app registration of your own; once per tenant, in two minutes, also on a phone:
+  1. https://entra.microsoft.com > Entra ID > App registrations > New registration
+  2. Name it, for example devicelogin; "Accounts in this organizational directory only"; Register
+  3. Authentication > Settings > Allow public client flows: Enabled; Save
+  4. Overview: copy the Application (client) ID and the Directory (tenant) ID
+The same as one command, where the Azure CLI is signed in:
+  az ad app create --display-name devicelogin --is-fallback-public-client true --query appId --output tsv
+"""
+
+
+def ask_for_app(flags: dict[str, object], *, needs_tenant: bool, stdin: TextIO) -> None:
+    """Show the steps, ask for client id and tenant, check their shape, and put them into `flags`.
+
+    Raises UsageError where the person gives up.
+    """
+    view = screen.Screen(sys.stderr, environ=os.environ)
+    for line in STEPS.splitlines():
+        view.line(line)
+    flags["client_id"] = ask.ask(view, stdin, "Application (client) ID: ", check=_checked(shapes.client_id))
+    if needs_tenant:
+        flags["tenant"] = ask.ask(view, stdin, "Directory (tenant) ID or domain: ", check=_checked(shapes.tenant))
+
+
+def _checked(shape: Callable[[object], str]) -> Callable[[str], str]:
+    def check(answer: str) -> str:
+        try:
+            return shape(answer.strip())
+        except shapes.BadValueError as bad:
+            raise errors.UsageError(bad.why, hint=bad.hint) from None
+
+    return check

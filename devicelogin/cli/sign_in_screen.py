@@ -1,0 +1,124 @@
+"""The sign-in as a person at stderr sees it: an observer that draws with `terminal`."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import sys
+from typing import TYPE_CHECKING, Self, cast
+from urllib.parse import urlsplit
+
+from devicelogin import clouds, redaction
+from devicelogin.cli import output
+from devicelogin.terminal import ask, messages, screen, sign_in_prompt
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from devicelogin import authority, client, models
+    from devicelogin.cli import events
+    from devicelogin.settings import resolve
+    from devicelogin.terminal import qr_code
+
+
+class SignInScreen:
+    """What signing_in tells, on a screen; a context manager that leaves the terminal as it was."""
+
+    def __init__(
+        self,
+        work: client.Workplace,
+        chosen: resolve.Settings,
+        *,
+        can_ask: bool,
+        note_below: str | None = None,
+        shown: events.OnShown | None = None,
+    ) -> None:
+        self.work = work
+        self.was_shown = False
+        self._can_ask = can_ask
+        self._note_below = note_below
+        self._shown = shown
+        self._screen = screen.Screen(sys.stderr, environ=os.environ)
+        # Another authority than Microsoft's has its own pages, on hosts that nobody can know beforehand.
+        host = urlsplit(chosen.authority_url.value).hostname or ""
+        known = clouds.VERIFICATION_HOSTS if host in clouds.KNOWN_LOGIN_HOSTS or not chosen.is_oidc else None
+        self._prompt = sign_in_prompt.SignInPrompt(
+            self._screen, qr=cast("qr_code.Wanted", chosen.qr.value), known_hosts=known
+        )
+
+    def __enter__(self) -> Self:
+        self._prompt.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._prompt.__exit__(kind, error, trace)
+
+    def show(self, authorization: models.DeviceAuthorization, provider: authority.Provider, tenant: str) -> None:
+        """Show the address, the code and who asks."""
+        self._prompt.show(
+            authorization,
+            host_name=platform.node() or "unknown",
+            app=f"devicelogin, profile {self.work.profile}",
+            tenant=tenant if "://" in tenant else f"{tenant} at {provider.origin}",
+            user=_user(),
+        )
+        if self._note_below:
+            self._screen.line(self._note_below)
+        self.was_shown = True
+        if self._shown is not None:
+            self._shown(authorization)
+
+    def waiting(self, seconds_left: float) -> None:
+        """Count down."""
+        self._prompt.waiting(seconds_left)
+
+    def trouble(self, message: str) -> None:
+        """Say that the network is in trouble."""
+        self._prompt.trouble(message)
+
+    def recovered(self) -> None:
+        """Say that it is back."""
+        self._prompt.recovered()
+
+    def note(self, message: str) -> None:
+        """Pass a remark on."""
+        self._prompt.close()
+        output.say(messages.warning_line(message))
+
+    def may_replace(self, old: models.Account, new: models.Account) -> bool:
+        """Ask a person at a terminal; nobody else."""
+        if not self._can_ask:
+            return False
+        self._prompt.close()
+        question = f"{_shown(new.username)} signed in. Replace the saved sign-in of {_shown(old.username)}?"
+        return ask.confirm(self._screen, sys.stdin, question, default=False)
+
+    def signed_in(self, sign_in: models.SignIn, protection: str) -> None:
+        """Say who signed in, where that is kept, and what to do next."""
+        account = sign_in.account
+        name = f" ({account.name})" if account.name and account.name != account.username else ""
+        profile = "" if self.work.profile == "default" else f" --profile {self.work.profile}"
+        self._prompt.done(
+            f"Signed in as {account.username}{name}.",
+            f"The refresh token is kept in {_place(sign_in.location)}: {protection}.",
+            f"From now on:  devicelogin token{profile}   prints an access token without asking",
+            f"              devicelogin {'graph me' if sign_in.graph_root else 'status'}{profile}",
+        )
+
+
+def _place(location: models.StoreLocation) -> str:
+    return "a sealed file" if location.kind == "file" else "the system keyring"
+
+
+def _user() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return None  # a container's user id without a name
+
+
+def _shown(text: str) -> str:
+    return redaction.printable(text, limit=80)

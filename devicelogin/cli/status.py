@@ -1,0 +1,95 @@
+"""`devicelogin status`: who is signed in, where that is kept, how long it lasts; no network, no secret read."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from devicelogin import client, redaction, settings
+from devicelogin.cli import output
+from devicelogin.cli.invocation import Invocation, json_option, profile_option
+from devicelogin.client import reporting
+
+if TYPE_CHECKING:
+    from devicelogin import models
+
+_HELP = """Show every profile: who is signed in, where the secret is and what protects it, how long it lasts.
+
+\b
+  devicelogin status --check || echo "somebody has to sign in"
+"""
+
+
+@click.command("status", help=_HELP, short_help="Who is signed in, where that is kept, how long it lasts.")
+@profile_option
+@click.option("--check", is_flag=True, help="Say nothing; exit 0, or 4 if a person is needed.")
+@json_option("Print an object with all that is known.")
+@click.pass_obj
+def command(invocation: Invocation, *, check: bool, as_json: bool) -> int:
+    """Run the command."""
+    named = invocation.profile or os.environ.get("DEVICELOGIN_PROFILE")
+    names = (invocation.profile_name,) if named else settings.locate(os.environ).profile_names()
+    statuses = [
+        reporting.read_status(client.Workplace(name, flags={}, environ=os.environ, keyring_service=None))
+        for name in names
+    ]
+    if as_json:
+        output.write(json.dumps({"format_version": 1, "profiles": [_as_json(status) for status in statuses]}) + "\n")
+    elif not check:
+        _show(statuses)
+    needed = not statuses or any(status.needs_login for status in statuses)
+    return 4 if check and needed else 0
+
+
+def _show(statuses: list[models.SignInStatus]) -> None:
+    if not statuses:
+        output.write("nobody is signed in; begin with: devicelogin login, or try it: devicelogin demo\n")
+        return
+    from devicelogin.terminal import screen, tables
+
+    with output.guarded() as stream:
+        tables.status_table(screen.Screen(stream, environ=os.environ), statuses)
+
+
+def _as_json(status: models.SignInStatus) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "profile": status.profile,
+        "state": status.state,
+        "needs_login": status.needs_login,
+        "reason": status.reason,
+        "lasts_until": _moment(status.lasts_until.timestamp() if status.lasts_until else None),
+    }
+    sign_in, times = status.sign_in, status.times
+    if sign_in is not None:
+        account = sign_in.account
+        fields |= {
+            "username": account.username,
+            "name": account.name,
+            "tenant_id": account.tenant_id,
+            "object_id": account.object_id,
+            "issuer": sign_in.issuer,
+            "authority": sign_in.authority,
+            "client_id": sign_in.client_id,
+            "graph_root": sign_in.graph_root,
+            "scopes": list(sign_in.scopes),
+            "granted_scopes": list(sign_in.granted_scopes),
+            "store": sign_in.location.kind,
+            "key": sign_in.location.key,
+            "bind": sign_in.location.bind,
+            "protection": status.protection,
+        }
+    if times is not None:
+        fields |= {
+            "generation": times.generation,
+            "made": _moment(times.made),
+            "last_refreshed": _moment(times.last_refreshed),
+        }
+    return {key: redaction.printable(value) if isinstance(value, str) else value for key, value in fields.items()}
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
