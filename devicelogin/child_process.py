@@ -6,14 +6,21 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import IO
 
-#: How much output do we take from a child before we stop reading (bytes)?
+#: How much output do we keep of a child (bytes)? What comes after is read and forgotten: a child that talks without end
+#: must not fill the memory of a small board before its deadline.
 OUTPUT_LIMIT = 1 << 20
+
+#: How long do we wait for a killed child's last words (seconds)? Whatever left its session may hold the pipes for ever.
+_LAST_WORDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,28 +59,69 @@ def run(
         pass_fds=tuple(keep_descriptors),
         start_new_session=True,
     )
+    end = time.monotonic() + deadline_seconds
     try:
-        output, diagnostics = process.communicate(stdin, timeout=deadline_seconds)
-    except subprocess.TimeoutExpired:
-        _kill(process)
-        output, diagnostics = _drain(process)
-        return Outcome(None, output[:OUTPUT_LIMIT], diagnostics[:OUTPUT_LIMIT])
+        _Feeder(_pipe(process.stdin), stdin)
+        readers = (_Reader(_pipe(process.stdout)), _Reader(_pipe(process.stderr)))
+        status = _wait(process, readers, end)
     except BaseException:
         _kill(process)
         raise
-    return Outcome(process.returncode, output[:OUTPUT_LIMIT], diagnostics[:OUTPUT_LIMIT])
+    if status is None:
+        _kill(process)
+        _wait(process, readers, time.monotonic() + _LAST_WORDS)
+    return Outcome(status, *(bytes(reader.content) for reader in readers))
+
+
+class _Reader(threading.Thread):
+    """Takes what a child writes, so that no full pipe ever stops it."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        super().__init__(daemon=True)
+        self.content = bytearray()
+        self._pipe = pipe
+        self.start()
+
+    def run(self) -> None:
+        with contextlib.suppress(OSError), self._pipe:
+            while chunk := os.read(self._pipe.fileno(), 1 << 16):
+                self.content += chunk[: OUTPUT_LIMIT - len(self.content)]
+
+
+class _Feeder(threading.Thread):
+    """Hands a child its input, which it need not read."""
+
+    def __init__(self, pipe: IO[bytes], content: bytes) -> None:
+        super().__init__(daemon=True)
+        self._pipe = pipe
+        self._content = content
+        self.start()
+
+    def run(self) -> None:
+        with contextlib.suppress(OSError), self._pipe:
+            self._pipe.write(self._content)
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    assert stream is not None
+    return stream
+
+
+def _wait(process: subprocess.Popen[bytes], readers: Sequence[_Reader], end: float) -> int | None:
+    # The ends of the pipes are waited for first: a thread wakes at once, Popen.wait() with a time-out only now and then.
+    for reader in readers:
+        reader.join(max(0.0, end - time.monotonic()))
+    try:
+        status = process.wait(max(0.0, end - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return None
+    return None if any(reader.is_alive() for reader in readers) else status
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    with contextlib.suppress(ProcessLookupError, PermissionError, AttributeError):
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(ProcessLookupError):
         process.kill()
-
-
-def _drain(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
-    # A grandchild that left the session may still hold the pipes: what it says is not waited for.
-    try:
-        return process.communicate(timeout=0.5)
-    except subprocess.TimeoutExpired:
-        return b"", b""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_LAST_WORDS)
