@@ -116,6 +116,8 @@ class HttpsServer(socketserver.TCPServer):
             if self.is_broken:
                 _reset(raw)
                 return
+            # Raises if the client is gone already; wrap_socket would then lose the descriptor.
+            raw.getpeername()
             raw.settimeout(30)
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection = self._context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False)
