@@ -66,7 +66,8 @@ class SignInScreen:
             user=_user(),
         )
         if self._note_below:
-            self._screen.line(self._note_below)
+            for line in self._note_below.splitlines():
+                self._screen.line(line)
         self.was_shown = True
         if self._shown is not None:
             self._shown(authorization)
@@ -103,9 +104,8 @@ class SignInScreen:
         profile = "" if self.work.profile == "default" else f" --profile {self.work.profile}"
         self._prompt.done(
             f"Signed in as {account.username}{name}.",
-            f"The refresh token is kept in {_place(sign_in.location)}: {protection}.",
-            f"From now on:  devicelogin token{profile}   prints an access token without asking",
-            f"              devicelogin {'graph me' if sign_in.graph_root else 'status'}{profile}",
+            f"The refresh token is kept in {_place(sign_in.location)}, {protection}.",
+            f"Next: devicelogin token{profile}, or devicelogin {'graph me' if sign_in.graph_root else 'status'}{profile}",
         )
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING
 
-from devicelogin import authority, clock, errors, models, secret_store
+from devicelogin import authority, clock, errors, models, private_files, secret_store
 
 if TYPE_CHECKING:
     from devicelogin.client.workplace import Workplace
@@ -50,6 +50,8 @@ def logout(work: Workplace) -> Outcome:
             if location is not None:
                 work.open_store(dataclasses.replace(sign_in, location=location)).delete()
         secret_store.remove_set_aside(work.paths)
+        if sign_in.location.kind == "file":
+            private_files.remove(work.paths.key_file)  # it opens nothing any more
         secret_store.remove_sign_in(work.paths)
     return Outcome(account=sign_in.account, revoked=revoked, notes=tuple(notes))
 
