@@ -102,10 +102,10 @@ class _Approval:
         """What stands under the code."""
         if self._at_once:
             return "This page exists only on this machine; the demo approves it itself, at once."
-        enter = "Enter: now; " if self._can_ask else ""
+        enter = " (Enter: now)" if self._can_ask else ""
         return (
-            f"This page exists only on this machine; a phone cannot open it. It approves by itself in {APPROVE_AFTER} s\n"
-            f"({enter}or click through it in a browser here, which will warn of the demo's own certificate)."
+            "This page exists only on this machine: a phone cannot open it. It approves\n"
+            f"by itself in {APPROVE_AFTER} s{enter}, or click through it in a browser here."
         )
 
     def shown(self, authorization: models.DeviceAuthorization) -> None:
