@@ -11,7 +11,6 @@ import contextlib
 import http.client
 import os
 import ssl
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -78,7 +77,6 @@ class Impostor:
 
     issuer: str | None = None
     not_before: float | None = None
-    not_after: float | None = None
     server_date: float | None = None
 
 
@@ -88,13 +86,13 @@ def refusal_in(error: BaseException) -> ssl.SSLCertVerificationError | None:
     return next(found, None)
 
 
-def explain(
-    refusal: ssl.SSLCertVerificationError, host: str, seen: Impostor, *, source_hint: str
-) -> errors.DeviceLoginError:
-    """Return the error for a refused certificate: the clock's fault (TryLaterError) or the server's (BadAnswerError)."""
+def explain(refusal: ssl.SSLCertVerificationError, host: str, seen: Impostor, *, now: float) -> errors.DeviceLoginError:
+    """Return the error for a refused certificate: the clock's fault (TryLaterError) or the server's (BadAnswerError).
+
+    `now` is what this machine's clock says, in seconds since 1970.
+    """
     code = refusal.verify_code
     if code in (_NOT_YET_VALID, _EXPIRED):
-        now = time.time()
         if now < _EARLIEST or _is_clock_wrong(code, now, seen):
             return errors.TryLaterError(
                 f"cannot trust {host}: this machine's clock says {datetime.fromtimestamp(now, UTC):%Y-%m-%d}",
@@ -117,7 +115,7 @@ def explain(
     issuer = "" if seen.issuer is None else f' (issuer "{seen.issuer}")'
     return errors.BadAnswerError(
         f"the certificate of {host} comes from an authority that this machine does not trust{issuer}",
-        hint=source_hint,
+        hint="if that authority is your company's, name its certificate: --ca-file FILE",
         detail=redaction.printable(refusal.verify_message, limit=100),
         code="unknown_ca",
     )
@@ -192,7 +190,6 @@ def _read(certificate: bytes | None, date: float | None) -> Impostor:
         return Impostor(
             redaction.printable(names[0], limit=100) if names else None,
             parsed.not_valid_before_utc.timestamp(),
-            parsed.not_valid_after_utc.timestamp(),
             date,
         )
     except ValueError:

@@ -215,8 +215,7 @@ class HttpSession:
             seen = exchange.Exchange(look).wait(connect=6, answer=6, deadline=self._deadline)
         except exchange.TooSlowError:
             seen = certificates.Impostor()
-        hint = "if that authority is your company's, name its certificate: --ca-file FILE"
-        return certificates.explain(refusal, target.shown, seen, source_hint=hint)
+        return certificates.explain(refusal, target.shown, seen, now=time.time())
 
     def _target(self, url: str) -> _Target:
         """Return where `url` leads. Raises ConfigError where we do not go: anything but https, and odd URLs."""

@@ -7,6 +7,7 @@ bundle beside it, and urllib3's own contexts obey SSLKEYLOGFILE.
 from __future__ import annotations
 
 import errno
+import http.client
 import itertools
 import selectors
 import socket
@@ -83,6 +84,12 @@ class _Connection(urllib3.connection.HTTPSConnection):
             sock.close()
             raise
         return sock
+
+    def _tunnel(self) -> None:
+        try:
+            super()._tunnel()
+        except (OSError, http.client.HTTPException) as error:
+            raise urllib3.exceptions.ProxyError("the proxy made no tunnel", error) from error
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         """Send the request, unless nobody waits for its answer any more."""
