@@ -42,6 +42,7 @@ def make_directory(path: str) -> None:
             make_directory(parent)
         try:
             os.mkdir(path, 0o700)
+            os.chmod(path, 0o700)  # whatever the umask took away
         except FileExistsError:
             if not os.path.isdir(path):
                 raise errors.ConfigError(

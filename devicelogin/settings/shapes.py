@@ -152,7 +152,7 @@ def ca_file(given: object, *, directory: str, home: str) -> str:
 def min_valid(given: object) -> int:
     """Return seconds, 0 to `MIN_VALID_LIMIT`."""
     text = str(given)
-    if isinstance(given, bool) or not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or int(text) > MIN_VALID_LIMIT:
+    if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or int(text) > MIN_VALID_LIMIT:
         raise BadValueError(
             f"{_shown(text)} is no number of seconds from 0 to {MIN_VALID_LIMIT}", "five minutes are 300"
         )
