@@ -90,12 +90,13 @@ class KeyringStore:
         *,
         patient: bool = False,
     ) -> None:
-        if location.kind != "keyring" and not _CLASS_NAME.match(location.kind.removeprefix("keyring:")):
+        named = location.kind.removeprefix("keyring:") if location.kind != "keyring" else None
+        if named is not None and not _CLASS_NAME.match(named):
             raise errors.ConfigError(
                 f"store = {redaction.printable(location.kind)!r} names no keyring class",
                 hint='write store = "keyring", "file" or "keyring:module.Class"',
             )
-        self._location = location
+        self._location = location if named is None else dataclasses.replace(location, backend=named)
         self._profile = paths.profile
         self._name = name
         self._limit = PATIENT_SECONDS if patient else LIMIT_SECONDS
@@ -214,8 +215,7 @@ class KeyringStore:
 
 def new_location(kind: str, paths: settings_paths.ProfilePaths, service: str) -> models.StoreLocation:
     """Return where a new record of this profile would lie in the keyring; the backend is not yet known."""
-    backend = None if kind == "keyring" else kind.removeprefix("keyring:")
-    return models.StoreLocation(kind=kind, backend=backend, service=service, user=_user_name(paths))
+    return models.StoreLocation(kind=kind, service=service, user=_user_name(paths))
 
 
 def _user_name(paths: settings_paths.ProfilePaths) -> str:
