@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from devicelogin.emulator import (
-    behaviour,
-    certificates,
-    clock,
-    directory,
-    discovery,
-    faults,
-    graph,
-    messages,
-    provider,
-    server,
-    signin_page,
-)
+from devicelogin.emulator import behaviour, certificates, clock, directory, discovery, server, services
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from devicelogin.emulator.directory import Client, User
     from devicelogin.emulator.faults import Fault
-    from devicelogin.emulator.messages import Answer, Request
+    from devicelogin.emulator.messages import Request
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -44,22 +31,19 @@ class Emulator(behaviour.Behaviour):
         """Start listening. Raises OSError if the port is taken."""
         self.clock = clock.MovableClock()
         self.directory = directory.Directory()
-        self._provider = provider.IdentityProvider(self, self.clock, self.directory)
-        self._graph = graph.Graph(self, self.clock, self.directory, self._provider)
-        self._page = signin_page.SigninPage(self._provider.codes, self.directory)
-        self._scripts = faults.Scripts()
-        self._records: list[Request] = []
-        self._records_lock = threading.Lock()
+        self._services = services.Services(self, self.clock, self.directory)
+        self._codes = self._services.provider.codes
         self._closed = False
         self._directory_on_disk = tempfile.TemporaryDirectory(prefix="devicelogin-emulator-")
         try:
             made = certificates.make_certificates(self._directory_on_disk.name)
-            self._server = server.HttpsServer(self.host, self.port, made.context, self)
+            self._server = server.HttpsServer(self.host, self.port, made.context, self._services)
         except BaseException:
             self._directory_on_disk.cleanup()
             raise
         self.ca_file = made.ca_file
         self.port = self._server.port
+        self._services.origin = self.origin
 
     def __enter__(self) -> Self:
         return self
@@ -138,34 +122,34 @@ class Emulator(behaviour.Behaviour):
 
     def pending(self) -> list[str]:
         """Return the user codes that wait for a person, oldest first."""
-        return [code.user_code for code in self._provider.codes.pending()]
+        return [code.user_code for code in self._codes.pending()]
 
     def wait_for_code(self, timeout: float = 10) -> str:
         """Return the next user code, each code once. Raises TimeoutError after `timeout` seconds of real time."""
-        return self._provider.codes.wait(timeout).user_code
+        return self._codes.wait(timeout).user_code
 
     def approve(self, user_code: str, user: User | str | None = None) -> None:
         """Let `user` (a name, an object id; None: the first who can) accept the sign-in with this code.
 
         Raises LookupError for a code that is not pending, PermissionError if that user cannot sign in there.
         """
-        self._provider.codes.approve(user_code, self._user(user))
+        self._codes.approve(user_code, self._user(user))
 
     def approve_next(self, after: float = 0, user: User | str | None = None) -> None:
         """Approve the next code by itself, `after` seconds of the emulator's clock; n calls: the next n codes."""
-        self._provider.codes.approve_next(after, self._user(user))
+        self._codes.approve_next(after, self._user(user))
 
     def decline(self, user_code: str) -> None:
         """Let the person decline. Raises LookupError for a code that is not pending."""
-        self._provider.codes.decline(user_code)
+        self._codes.decline(user_code)
 
     def expire(self, user_code: str) -> None:
         """Let a pending code expire now. Raises LookupError for a code that is not pending."""
-        self._provider.codes.expire(user_code)
+        self._codes.expire(user_code)
 
     def revoke(self, user: User | str | None = None) -> None:
         """Revoke all refresh tokens of `user`, or of everybody, as an admin does (AADSTS50173)."""
-        self._provider.revoke(self._user(user))
+        self._services.provider.revoke(self._user(user))
 
     def disable_user(self, user: User | str) -> None:
         """Disable an account: it can neither sign in nor refresh (AADSTS50057)."""
@@ -177,14 +161,14 @@ class Emulator(behaviour.Behaviour):
 
     def rotate_keys(self, *, keep_old: bool = True) -> None:
         """Sign ID tokens with a new key from now on; `keep_old=False` also withdraws the old ones."""
-        self._provider.keys.rotate(keep_old=keep_old)
+        self._services.provider.keys.rotate(keep_old=keep_old)
 
     def challenge(self) -> None:
         """Let Graph refuse all access tokens issued so far with a claims challenge.
 
         It accepts only tokens that were asked for with the challenge's claims.
         """
-        self._graph.challenge()
+        self._services.graph.challenge()
 
     def _user(self, user: User | str | None) -> User | None:
         return None if user is None else self.directory.user(user)
@@ -196,7 +180,7 @@ class Emulator(behaviour.Behaviour):
 
         Replaces what was scripted for it before. Steps may be endless (`itertools.repeat`).
         """
-        self._scripts.set(endpoint, steps)
+        self._services.scripts.set(endpoint, steps)
 
     def break_for(self, seconds: float) -> None:
         """Reset every connection during the next `seconds` of real time."""
@@ -205,8 +189,7 @@ class Emulator(behaviour.Behaviour):
     @property
     def requests(self) -> list[Request]:
         """All requests so far, in the order of their arrival."""
-        with self._records_lock:
-            return list(self._records)
+        return self._services.records()
 
     def count(self, endpoint: str | None = None, **form: str) -> int:
         """Return how many requests reached `endpoint` (None: any) with these form fields."""
@@ -215,38 +198,3 @@ class Emulator(behaviour.Behaviour):
             and all(request.form.get(name) == value for name, value in form.items())
             for request in self.requests
         )
-
-    # What the server asks
-
-    def now(self) -> float:
-        """Return the emulator's time, seconds since 1970."""
-        return self.clock.now()
-
-    def receive(self, *, method: str, target: str, headers: Mapping[str, str], body: bytes, peer: str) -> Request:
-        """Return the request, recorded."""
-        request = messages.read_request(
-            method=method,
-            target=target,
-            headers=headers,
-            body=body,
-            peer=peer,
-            default_origin=self.origin,
-            time=self.clock.now(),
-        )
-        with self._records_lock:
-            self._records.append(request)
-        return request
-
-    def take_fault(self, request: Request) -> Fault | None:
-        """Return the scripted step for this request."""
-        return self._scripts.take(request.endpoint)
-
-    def answer(self, request: Request) -> Answer:
-        """Let the request take effect."""
-        if request.endpoint in {"me", "graph"}:
-            return self._graph.answer(request)
-        if request.endpoint == "signin":
-            return self._page.answer(request)
-        if request.endpoint == "unknown":
-            return messages.Answer(status=404, body=b"Not Found")
-        return self._provider.answer(request)
