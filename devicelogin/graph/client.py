@@ -143,20 +143,14 @@ class GraphClient:
         while True:
             answer = self._send(method, url, checked, body)
             if answer.status < 300 or answer.status == 304:
-                request_id = _identifier(answer.headers.get("request-id"))
-                return GraphAnswer(
-                    status=answer.status,
-                    headers=answer.headers,
-                    request_id=request_id,
-                    chunks=answer.chunks(),
-                    close=answer.close,
-                )
+                return _accepted(answer)
             with answer:
                 error = self._error(answer, method)
-            can_resend = method in _SAFE_METHODS or (answer.status == 429 and (body is None or isinstance(body, bytes)))
             pause = self._pause(answer, tries)
-            if answer.status not in _THROTTLED or not can_resend or waited + pause > max_wait:
+            if not _may_repeat(answer.status, method, body) or waited + pause > max_wait:
                 raise error
+            # Graph's best practices: after a 503 on a new connection, which may lead to another machine.
+            self._session.close()
             self._timer.sleep(pause)
             waited, tries = waited + pause, tries + 1
 
@@ -218,6 +212,23 @@ class GraphClient:
             hint="for a file, ask for its address instead: devicelogin graph 'me/drive/items/ID?$select=id,@microsoft.graph.downloadUrl'",
             detail=f"HTTP {answer.status}",
         )
+
+
+def _accepted(answer: http_session.StreamAnswer) -> GraphAnswer:
+    return GraphAnswer(
+        status=answer.status,
+        headers=answer.headers,
+        request_id=_identifier(answer.headers.get("request-id")),
+        chunks=answer.chunks(),
+        close=answer.close,
+    )
+
+
+def _may_repeat(status: int, method: str, body: object) -> bool:
+    """Tell whether the request can be sent again without harm; 429 is the one refusal that surely did nothing."""
+    if method in _SAFE_METHODS:
+        return status in _THROTTLED
+    return status == 429 and (body is None or isinstance(body, bytes))
 
 
 def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:

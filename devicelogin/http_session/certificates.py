@@ -11,6 +11,7 @@ import contextlib
 import http.client
 import os
 import ssl
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -36,9 +37,34 @@ _DAY = 86_400.0
 _PROBE_SECONDS = 4.0
 
 
-def tls_context(ca_file: str | None, environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Return the context for every connection: `ca_file`, else what REQUESTS_CA_BUNDLE or SSL_CERT_FILE names, else
-    the certificates the operating system trusts.
+#: Where do the systems that truststore knows keep the certificates they trust?
+_SYSTEM_STORES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/ssl/cert.pem",
+    "/etc/pki/tls/cert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The context of every connection, and whether it holds the operating system's certificates or a file's."""
+
+    context: ssl.SSLContext
+    is_system: bool
+
+    def is_empty(self) -> bool:
+        """Tell whether the operating system trusts nobody: small images come without any certificates."""
+        paths = ssl.get_default_verify_paths()
+        if not self.is_system or not sys.platform.startswith("linux") or paths.cafile:
+            return False
+        has_hashed = bool(paths.capath and os.path.isdir(paths.capath) and os.listdir(paths.capath))
+        return not has_hashed and not any(os.path.exists(path) for path in _SYSTEM_STORES)
+
+
+def tls_context(ca_file: str | None, environ: Mapping[str, str]) -> Trust:
+    """Return whom to trust: `ca_file`, else what REQUESTS_CA_BUNDLE or SSL_CERT_FILE names, else the system's store.
 
     Raises ConfigError where the named file holds no certificates.
     """
@@ -47,15 +73,12 @@ def tls_context(ca_file: str | None, environ: Mapping[str, str]) -> ssl.SSLConte
         ("REQUESTS_CA_BUNDLE", environ.get("REQUESTS_CA_BUNDLE")),
         ("SSL_CERT_FILE", environ.get("SSL_CERT_FILE")),
     )
-    for source, path in sources:
-        if path:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            _load(context, path, source)
-            break
-    else:
-        context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    source, path = next((each for each in sources if each[1]), ("", None))
+    context = (ssl if path else truststore).SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
+    if path:
+        _load(context, path, source)
+    return Trust(context, is_system=not path)
 
 
 def _load(context: ssl.SSLContext, path: str, source: str) -> None:
@@ -86,31 +109,26 @@ def refusal_in(error: BaseException) -> ssl.SSLCertVerificationError | None:
     return next(found, None)
 
 
-def explain(refusal: ssl.SSLCertVerificationError, host: str, seen: Impostor, *, now: float) -> errors.DeviceLoginError:
+def explain(
+    refusal: ssl.SSLCertVerificationError, host: str, seen: Impostor, *, now: float, is_store_empty: bool = False
+) -> errors.DeviceLoginError:
     """Return the error for a refused certificate: the clock's fault (TryLaterError) or the server's (BadAnswerError).
 
-    `now` is what this machine's clock says, in seconds since 1970.
+    `now` is what this machine's clock says, in seconds since 1970. `is_store_empty`: nobody is trusted (ConfigError).
     """
-    code = refusal.verify_code
-    if code in (_NOT_YET_VALID, _EXPIRED):
-        if now < _EARLIEST or _is_clock_wrong(code, now, seen):
-            return errors.TryLaterError(
-                f"cannot trust {host}: this machine's clock says {datetime.fromtimestamp(now, UTC):%Y-%m-%d}",
-                hint="set the clock, or wait until it has been set from the network: timedatectl status",
-                detail="certificate " + ("not yet valid" if code == _NOT_YET_VALID else "expired"),
-                code="clock_wrong",
-            )
-        ended = "is not valid yet" if code == _NOT_YET_VALID else "has expired"
-        return errors.BadAnswerError(
-            f"the certificate of {host} {ended}",
-            hint=f"look at it: openssl s_client -connect {_with_port(host)} </dev/null",
-            detail=_issued_by(seen),
-        )
-    if code in (_WRONG_HOST, _WRONG_ADDRESS):
+    if refusal.verify_code in (_NOT_YET_VALID, _EXPIRED):
+        return _explain_dates(refusal.verify_code, host, seen, now)
+    if refusal.verify_code in (_WRONG_HOST, _WRONG_ADDRESS):
         return errors.BadAnswerError(
             f"the certificate shown for {host} belongs to another host: a captive portal or a proxy?",
-            hint=f"look at it: openssl s_client -connect {_with_port(host)} </dev/null",
+            hint=_look(host),
             detail=_issued_by(seen),
+        )
+    if is_store_empty:
+        return errors.ConfigError(
+            f"cannot verify {host}: this machine has no list of trusted certificates",
+            hint="install it: sudo apt-get install ca-certificates",
+            code="no_trust_store",
         )
     issuer = "" if seen.issuer is None else f' (issuer "{seen.issuer}")'
     return errors.BadAnswerError(
@@ -119,6 +137,18 @@ def explain(refusal: ssl.SSLCertVerificationError, host: str, seen: Impostor, *,
         detail=redaction.printable(refusal.verify_message, limit=100),
         code="unknown_ca",
     )
+
+
+def _explain_dates(code: int, host: str, seen: Impostor, now: float) -> errors.DeviceLoginError:
+    words = "is not valid yet" if code == _NOT_YET_VALID else "has expired"
+    if now < _EARLIEST or _is_clock_wrong(code, now, seen):
+        return errors.TryLaterError(
+            f"cannot trust {host}: this machine's clock says {datetime.fromtimestamp(now, UTC):%Y-%m-%d}",
+            hint="set the clock, or wait until it has been set from the network: timedatectl status",
+            detail=f"by that clock its certificate {words}",
+            code="clock_wrong",
+        )
+    return errors.BadAnswerError(f"the certificate of {host} {words}", hint=_look(host), detail=_issued_by(seen))
 
 
 def _issued_by(seen: Impostor) -> str | None:
@@ -131,8 +161,9 @@ def _is_clock_wrong(code: int, now: float, seen: Impostor) -> bool:
     return seen.server_date is not None and abs(seen.server_date - now) > _DAY
 
 
-def _with_port(host: str) -> str:
-    return host if host.rpartition(":")[2].isdecimal() else f"{host}:443"
+def _look(host: str) -> str:
+    address = host if host.rpartition(":")[2].isdecimal() else f"{host}:443"
+    return f"look at it: openssl s_client -connect {address} </dev/null"
 
 
 def look_at(host: str, port: int, proxy: Proxy | None) -> Impostor:

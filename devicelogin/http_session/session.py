@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.client
-import http.cookiejar
 import importlib.metadata
 import logging
 import time
@@ -66,14 +65,11 @@ class HttpSession:
     ) -> None:
         self._environ = environ
         self._deadline = deadline or clock.Deadline(_NEVER)
-        self._session = requests.Session()
-        # SECURITY: with trust_env, ~/.netrc replaces the bearer token (fault catalogue M7).
-        self._session.trust_env = False
-        self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-        self._session.headers["User-Agent"] = user_agent or _user_agent()
-        self._session.headers["Accept-Encoding"] = "gzip"
-        self._session.adapters.clear()
-        self._session.mount("https://", transport.TlsAdapter(certificates.tls_context(ca_file, environ)))
+        self._headers = {"User-Agent": user_agent or _user_agent(), "Accept-Encoding": "gzip", "Accept": "*/*"}
+        self._trust = certificates.tls_context(ca_file, environ)
+        # SECURITY: an adapter without requests' Session. That one lets ~/.netrc replace the bearer token (fault
+        # catalogue M7), keeps cookies, and reads the body of a redirect, however long, even if it is not to follow it.
+        self._adapter = transport.TlsAdapter(self._trust.context)
 
     def get_json(self, url: str, *, headers: Mapping[str, str] | None = None) -> answers.JsonAnswer:
         """Return the JSON object at `url`, whatever 2xx or 4xx status came with it.
@@ -119,8 +115,8 @@ class HttpSession:
         return self._run(running, method, target, headers, answer=STREAM_SECONDS, is_upload=True)
 
     def close(self) -> None:
-        """Close all connections."""
-        self._session.close()
+        """Close all idle connections. The session can still be used: it makes new ones."""
+        self._adapter.close()
 
     def __enter__(self) -> Self:
         return self
@@ -167,14 +163,13 @@ class HttpSession:
         *,
         read_seconds: float,
     ) -> tuple[urllib3.BaseHTTPResponse, Mapping[str, str]]:
-        request = requests.Request(method, target.url, headers=dict(headers or {}), data=body)
-        prepared = self._session.prepare_request(request)
+        merged = requests.structures.CaseInsensitiveDict(self._headers | dict(headers or {}))
+        prepared = requests.Request(method, target.url, headers=merged, data=body).prepare()
         # requests rewrites URLs (it resolves `%2e`, for one); what was checked is what is sent.
         prepared.url = target.url
-        response = self._session.send(
+        response = self._adapter.send(
             prepared,
             stream=True,
-            allow_redirects=False,
             timeout=(transport.ADDRESS_SECONDS, read_seconds),
             proxies={} if target.proxy is None else {"https": target.proxy.url},
         )
@@ -215,7 +210,7 @@ class HttpSession:
             seen = exchange.Exchange(look).wait(connect=6, answer=6, deadline=self._deadline)
         except exchange.TooSlowError:
             seen = certificates.Impostor()
-        return certificates.explain(refusal, target.shown, seen, now=time.time())
+        return certificates.explain(refusal, target.shown, seen, now=time.time(), is_store_empty=self._trust.is_empty())
 
     def _target(self, url: str) -> _Target:
         """Return where `url` leads. Raises ConfigError where we do not go: anything but https, and odd URLs."""

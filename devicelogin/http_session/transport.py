@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 #: How long may one address of a host stay silent before it is given up?
 ADDRESS_SECONDS = 5.0
 
+#: How long may TLS take? A link of 1 kB/s needs 10 s for the certificates alone.
+HANDSHAKE_SECONDS = 15.0
+
+#: How long may the server refuse to take the next piece of a request's body?
+_SEND_SECONDS = 60.0
+
 #: How long is an address tried alone before the next one is tried beside it? RFC 8305 section 5 says 250 ms.
 _STAGGER_SECONDS = 0.25
 
@@ -76,7 +82,7 @@ class _Connection(urllib3.connection.HTTPSConnection):
         try:
             for option in self.socket_options or ():
                 sock.setsockopt(*option)
-            sock.settimeout(ADDRESS_SECONDS)
+            sock.settimeout(HANDSHAKE_SECONDS)
             running = exchange.current()
             if running is not None:
                 running.watch(sock)
@@ -98,6 +104,8 @@ class _Connection(urllib3.connection.HTTPSConnection):
             # The socket inside TLS inside the TLS of an https proxy is one layer down.
             running.watch(getattr(self.sock, "socket", self.sock))
             running.begin_sending()
+        # urllib3 would send under the time-out for connecting.
+        self.timeout = _SEND_SECONDS
         super().request(*args, **kwargs)
         if running is not None:
             running.all_sent()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -213,6 +214,16 @@ def test_netrc_does_not_replace_a_header(
     assert sent == ["Bearer abc", "Bearer abc", None]
 
 
+def test_the_body_of_a_redirect_is_not_read(emulator: Emulator, session: http_session.HttpSession) -> None:
+    """A redirect with an endless body is refused at its first line."""
+    redirect = Fault.status(302, headers={"Location": "https://evil.example/"}, body="x" * 1_000_000)
+    emulator.script("discovery", [dataclasses.replace(redirect, body_rate=1000)])
+    started = time.monotonic()
+    with pytest.raises(errors.BadAnswerError):
+        session.get_json(_discovery(emulator))
+    assert time.monotonic() - started < 2
+
+
 def test_cookies_are_not_kept(emulator: Emulator, session: http_session.HttpSession, arrived: Arrived) -> None:
     """What the sign-in pages set is of no use and is never sent back."""
     emulator.script("discovery", [Fault.json({}, headers={"Set-Cookie": "fpc=1; Path=/"})])
@@ -282,7 +293,7 @@ def test_connections_are_used_again(emulator: Emulator, session: http_session.Ht
     """The next request does not pay for another handshake."""
     for _ in range(3):
         session.get_json(_discovery(emulator))
-    pools = session._session.get_adapter("https://").poolmanager.pools  # type: ignore[attr-defined]
+    pools = session._adapter.poolmanager.pools
     assert [pools[key].num_connections for key in pools.keys()] == [1]  # noqa: SIM118 - urllib3's container is no dict
 
 

@@ -120,7 +120,7 @@ def test_tls_1_2_is_the_least(tmp_path: Path) -> None:
     certificate, _ = _certificate(HOST, -DAY, DAY)
     (tmp_path / "ca.pem").write_bytes(certificate)
     for ca_file in (None, str(tmp_path / "ca.pem")):
-        context = certificates.tls_context(ca_file, {})
+        context = certificates.tls_context(ca_file, {}).context
         assert context.minimum_version == ssl.TLSVersion.TLSv1_2
         assert context.verify_mode == ssl.CERT_REQUIRED
         assert context.check_hostname
@@ -142,3 +142,18 @@ def test_certificates_that_cannot_be_read_are_a_configuration_error(
             certificates.tls_context(None, {source: str(path)})
     assert source in caught.value.message
     assert str(path) in caught.value.message
+
+
+def test_a_machine_without_any_trusted_certificates_is_told_to_install_them(tmp_path: Path) -> None:
+    """78: small images have none, and nobody intercepts anything."""
+    refusal = _refusal(tmp_path, *_certificate(HOST, -DAY, DAY), trusted=False)
+    error = certificates.explain(refusal, HOST, certificates.Impostor("A"), now=NOW.timestamp(), is_store_empty=True)
+    assert isinstance(error, errors.ConfigError)
+    assert "ca-certificates" in str(error.hint)
+
+
+def test_a_named_file_is_never_taken_for_an_empty_system_store(tmp_path: Path) -> None:
+    """Whoever named a file is not told to install a package."""
+    certificate, _ = _certificate(HOST, -DAY, DAY)
+    (tmp_path / "ca.pem").write_bytes(certificate)
+    assert not certificates.tls_context(str(tmp_path / "ca.pem"), {}).is_empty()
