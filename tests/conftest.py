@@ -48,3 +48,13 @@ def need(*programs: str) -> None:
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With CI=true a skipped test fails the run, whoever skipped it and why."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") != "true" or reporter is None or session.exitstatus != pytest.ExitCode.OK:
+        return
+    if reporter.stats.get("skipped"):
+        reporter.write_line("with CI=true every test must run, and some were skipped")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
