@@ -16,9 +16,11 @@ The map of the house; a module imports only from rows below its own:
     http_session                            one session factory
     settings                                flag > environment > profile > default; where every file is
     private_files                           files that only their owner may read, replaced whole or not at all
-    clouds · explain · redaction · clock · child_process
-    models
-    errors
+    explain                                 an error of the identity provider in plain words, with its exit code
+    clouds · redaction · clock · child_process
+                                            hosts · nothing secret in a log · two clocks · a command with a deadline
+    models                                  frozen records, no secret in their repr
+    errors                                  one family: message, hint, exit code
 
 The way of `devicelogin token`: `__main__` looks into the runtime directory (`tokens.access_cache`); a hit is printed. Else
 `cli.token` asks `client.DeviceLogin.access_token`, which asks `tokens.silent`: lock, cache again, secret store, one request

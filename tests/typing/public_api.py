@@ -6,6 +6,29 @@ import devicelogin
 from devicelogin import emulator
 
 
+class Memory:
+    """A secret store of one's own."""
+
+    location = devicelogin.StoreLocation(kind="keyring:program.Memory")
+    protection = "the memory of this program"
+    record: devicelogin.SecretRecord | None = None
+
+    def probe(self) -> None:
+        """Try it."""
+
+    def load(self) -> devicelogin.SecretRecord | None:
+        """Give it back."""
+        return self.record
+
+    def save(self, record: devicelogin.SecretRecord) -> None:
+        """Keep it."""
+        self.record = record
+
+    def delete(self) -> None:
+        """Forget it."""
+        self.record = None
+
+
 def sign_in() -> devicelogin.Account:
     """Sign in with the defaults of the profile, then with everything said."""
     login = devicelogin.DeviceLogin()
@@ -34,8 +57,8 @@ def use() -> object:
     needs: bool = status.needs_login
     names: tuple[str, ...] = devicelogin.profiles()
     graph = devicelogin.GraphClient(login.access_token, "https://graph.microsoft.com")
-    nothing: None = login.logout()
-    return text, other, needs, names, graph, nothing
+    login.logout()
+    return text, other, needs, names, graph
 
 
 def fail(error: devicelogin.DeviceLoginError) -> tuple[str, str | None, int, bool]:
