@@ -135,8 +135,6 @@ def _rewritten(profile: Profile, changes: Mapping[str, object], wanted: Mapping[
     text = profile.text
     if not text:
         text = f"# devicelogin, profile {name}: written by login, yours to edit; comments are kept\n"
-    elif not text.endswith("\n"):
-        text += "\n"
     document = tomlkit.parse(text)
     for key in changes:
         if key not in wanted:

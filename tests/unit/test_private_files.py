@@ -193,7 +193,7 @@ def test_a_file_over_a_mebibyte_is_refused(path: str) -> None:
         private_files.read(path)
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o177])
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o377])
 def test_modes_do_not_depend_on_the_umask(tmp_path: Path, umask: int) -> None:
     """Directories 0700, files 0600, whatever the shell's habits; missing directories are made."""
     before = os.umask(umask)

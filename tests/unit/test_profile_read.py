@@ -139,6 +139,13 @@ def test_a_key_near_to_nothing_lists_the_known_ones(paths: settings.ProfilePaths
     assert "oidc_issuer" in (caught.value.hint or "")
 
 
+def test_a_monstrous_key_does_not_fill_the_screen(paths: settings.ProfilePaths) -> None:
+    """What a file says is shown in short."""
+    with pytest.raises(errors.ConfigError, match="unknown key") as caught:
+        settings.read_profile(written(paths, "k" * 5000 + " = 1"))
+    assert len(caught.value.message) < len(paths.profile_file) + 120
+
+
 WRONG_TYPES = ["1", "1.5", "true", '"x"', "[1]", '["x"]', "1979-05-27", "{ a = 1 }", '["x", 1]', "[]"]
 RIGHT_TYPES = {
     **{key: {'"x"'} for key in profile.KEYS},

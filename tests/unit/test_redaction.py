@@ -77,6 +77,12 @@ def test_what_is_named_as_a_secret_is_one_however_short(text: str) -> None:
     assert "short-opaque-1" not in redaction.redacted(text)
 
 
+@pytest.mark.parametrize("cut", [JWT[:20], JWT[:60], f"/path/{JWT[:24]}"])
+def test_a_cut_json_web_token_is_one(cut: str) -> None:
+    """The first characters of a token give it away, however little follows."""
+    assert JWT[:12] not in redaction.redacted(f"read {cut}")
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -147,6 +153,7 @@ def test_the_log_filter_hides_tokens_in_messages_arguments_and_tracebacks(caplog
     log.debug("one place: %s", *too_many)
     log.debug("wrong %d", JWT)
     written = caplog.text + "".join(str(vars(record)) for record in caplog.records)
+    assert "Stack (most recent" not in caplog.text
     assert "could not read {'refresh_token': '[redacted]'} (ValueError)" in caplog.text
     assert not [piece for token in (JWT, ENTRA_REFRESH) for piece in _pieces(token) if piece in written]
 
