@@ -6,7 +6,7 @@ import datetime as dt
 import io
 from typing import TYPE_CHECKING
 
-from rich import console, table, text
+from rich import console, table
 
 from devicelogin import clock, redaction
 
@@ -56,7 +56,7 @@ def _block(status: SignInStatus, now: float) -> table.Table:
     if status.lasts_until is not None:
         facts.append(("lasts", f"until {status.lasts_until.date().isoformat()} if it is not used before"))
     for label, value in facts:
-        block.add_row(label, _shown(value))
+        block.add_row(label, redaction.printable(value))
     return block
 
 
@@ -70,11 +70,11 @@ def _rows(screen: Screen, statuses: Sequence[SignInStatus], now: float) -> table
     for status in statuses:
         place = _place(status.sign_in.location) if status.sign_in is not None else "-"
         rows.add_row(
-            _shown(status.profile),
-            _shown(f"{_who(status)} ({_state(status)})" if status.needs_login else _who(status)),
-            _shown(f"{place} ({status.protection})" if status.protection else place),
-            _shown(_ago(status.times.last_refreshed, now) if status.times is not None else "-"),
-            _shown(status.lasts_until.date().isoformat() if status.lasts_until is not None else "-"),
+            redaction.printable(status.profile),
+            redaction.printable(f"{_who(status)} ({_state(status)})" if status.needs_login else _who(status)),
+            redaction.printable(f"{place} ({status.protection})" if status.protection else place),
+            redaction.printable(_ago(status.times.last_refreshed, now) if status.times is not None else "-"),
+            redaction.printable(status.lasts_until.date().isoformat() if status.lasts_until is not None else "-"),
         )
     return rows
 
@@ -86,7 +86,6 @@ def _write(screen: Screen, what: table.Table) -> None:
         file=memory,
         width=10_000 if not screen.is_terminal else screen.columns,
         color_system="standard" if screen.has_colours else None,
-        force_terminal=screen.has_colours,
         legacy_windows=False,
         highlight=False,
         markup=False,
@@ -96,10 +95,6 @@ def _write(screen: Screen, what: table.Table) -> None:
     drawing.print(what)
     for line in memory.getvalue().splitlines():
         screen.line(line.rstrip())
-
-
-def _shown(value: str) -> text.Text:
-    return text.Text(redaction.printable(value))
 
 
 def _who(status: SignInStatus) -> str:

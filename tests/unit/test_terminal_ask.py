@@ -38,7 +38,7 @@ def test_a_bad_shape_is_explained_and_asked_again_three_times_in_all():
 
 def test_the_end_of_input_is_an_error_with_a_next_step():
     """Ctrl-D, or a terminal that went away."""
-    target, _ = terminal()
+    target, stream = terminal()
     for question in (
         lambda stdin: ask.ask(target, stdin, "Client id?", check=number),
         lambda stdin: ask.confirm(target, stdin, "Replace it?", default=True),
@@ -48,6 +48,7 @@ def test_the_end_of_input_is_an_error_with_a_next_step():
             question(io.StringIO(""))
         assert "was not answered" in caught.value.message
         assert caught.value.hint
+    assert stream.text.count("?") == 3, "nobody is there to be asked again"
 
 
 @pytest.mark.parametrize(

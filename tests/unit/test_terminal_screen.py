@@ -101,6 +101,7 @@ def test_cells_are_counted_as_terminals_draw_them():
     assert screen.cell_width("abc") == 3
     assert screen.cell_width("\u4e2d\u6587") == 4
     assert screen.cell_width("e\u0301") == 1
+    assert screen.cell_width("\u2764\ufe0f") == 2, "some terminals draw it wide"
     assert screen.cut("\u4e2d\u6587\u4e2d", 4) == "\u4e2d…"
     assert screen.cut("abcd", 4) == "abcd"
 

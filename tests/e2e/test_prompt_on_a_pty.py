@@ -1,0 +1,126 @@
+"""The prompt on a pseudo-terminal: small windows, Ctrl-C, and what is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from pathlib import Path
+
+import pyte
+import pytest
+from conftest import repetitions
+
+PUBLIC = "https://microsoft.com/devicelogin"
+
+#: Makes the terminal on stdin the controlling one, so that Ctrl-C is a signal, then becomes the program.
+BECOME = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, sys.argv[1:])"
+
+
+class Session:
+    """A program on a pseudo-terminal of `columns` x `rows`, and everything that it writes."""
+
+    def __init__(self, tmp_path: Path, columns: int, rows: int, *, seconds: float = 30, **environ: str) -> None:
+        self.size = (columns, rows)
+        self.ready = tmp_path / "ready"
+        self.master, self.slave = pty.openpty()
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.modes = termios.tcgetattr(self.slave)
+        self.written = b""
+        program = [sys.executable, str(Path(__file__).with_name("show_prompt.py")), PUBLIC, "auto", str(self.ready)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", BECOME, *program, str(seconds)],
+            stdin=self.slave,
+            stdout=self.slave,
+            stderr=self.slave,
+            start_new_session=True,
+            env={**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **environ},
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):
+            while part := os.read(self.master, 65536):
+                self.written += part
+
+    def wait_until_shown(self) -> None:
+        end = time.monotonic() + 10
+        while not self.ready.exists():
+            assert time.monotonic() < end, self.written
+            time.sleep(0.01)
+
+    def end(self) -> int:
+        """Wait for the end of the program; return its exit code."""
+        code = self.process.wait(10)
+        assert termios.tcgetattr(self.slave) == self.modes, "the terminal's modes were changed"
+        os.close(self.slave)
+        self._reader.join(5)
+        os.close(self.master)
+        return code
+
+    @property
+    def screen(self) -> pyte.Screen:
+        """What stands on the terminal now."""
+        emulated = pyte.Screen(*self.size)
+        pyte.ByteStream(emulated).feed(self.written)
+        return emulated
+
+
+@pytest.mark.parametrize("number", range(repetitions(20)))
+def test_ctrl_c_while_waiting_leaves_the_terminal_as_it_was(tmp_path, number):
+    """The countdown is gone, the cursor is there, no mode is changed, no colour stays; exit 130."""
+    session = Session(tmp_path, 80, 24)
+    session.wait_until_shown()
+    time.sleep(0.013 * number)
+    os.write(session.master, b"\x03")
+    assert session.end() == 130
+    left = session.screen
+    assert "Waiting" not in "".join(left.display)
+    assert (left.cursor.x, left.cursor.hidden) == (0, False)
+    assert (left.cursor.attrs.fg, left.cursor.attrs.bg, left.cursor.attrs.reverse) == ("default", "default", False)
+    assert pyte.modes.DECAWM in left.mode
+
+
+def test_a_killed_program_leaves_nothing_but_its_last_line(tmp_path):
+    """SIGKILL cannot be caught, so no mode may need to be taken back."""
+    session = Session(tmp_path, 80, 24)
+    session.wait_until_shown()
+    session.process.kill()
+    assert session.end() == -signal.SIGKILL
+    left = session.screen
+    assert left.cursor.hidden is False
+    assert (left.cursor.attrs.fg, left.cursor.attrs.bg) == ("default", "default")
+
+
+def test_a_serial_line_of_40x12_shows_address_and_code_whole_and_says_why_there_is_no_qr_code(tmp_path):
+    """A09."""
+    session = Session(tmp_path, 40, 12, seconds=0.3)
+    session.wait_until_shown()
+    shown = "\n".join(session.screen.display)
+    assert session.end() == 0
+    assert PUBLIC in shown
+    assert "BPP-VYQ-ZMA" in shown
+    assert "No QR code: this window of 40x12 is too" in shown
+    assert not set("\u2580\u2584\u2588") & set(shown)
+
+
+def test_a_window_resized_while_waiting_keeps_the_countdown_on_one_line(tmp_path):
+    """The size is asked for each time the countdown is drawn."""
+    session = Session(tmp_path, 80, 24)
+    session.wait_until_shown()
+    fcntl.ioctl(session.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 30, 0, 0))
+    before = len(session.written)
+    time.sleep(1.2)
+    lines = session.written[before:].decode().replace("\x1b[K", "").split("\r")
+    os.write(session.master, b"\x03")
+    assert session.end() == 130
+    assert max(map(len, lines[1:])) in range(1, 30)
