@@ -23,7 +23,7 @@ from devicelogin.http_session import exchange
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 #: How long may one address of a host stay silent before it is given up?
 ADDRESS_SECONDS = 5.0
@@ -72,7 +72,7 @@ class _Connection(urllib3.connection.HTTPSConnection):
 
     def _new_conn(self) -> socket.socket:
         try:
-            sock = _Race(_resolve(self._dns_host, self.port)).winner()
+            sock = Race(_resolve(self._dns_host, self.port)).winner()
         except socket.gaierror as error:
             raise urllib3.exceptions.NameResolutionError(self.host, self, error) from error
         except TimeoutError as error:
@@ -116,22 +116,29 @@ class _Pool(urllib3.HTTPSConnectionPool):
 
 
 def _resolve(host: str, port: int | None) -> list[_Address]:
-    """Return the addresses of `host`, the families taking turns, the system's favourite first (RFC 8305 section 4)."""
     try:
         found = socket.getaddrinfo(host.strip("[]"), port, socket.AF_UNSPEC, socket.SOCK_STREAM)
     except UnicodeError as error:  # a part of the name that is longer than names may be
         raise socket.gaierror(socket.EAI_NONAME, "no host name") from error
+    return take_turns(found)
+
+
+def take_turns(found: Sequence[_Address]) -> list[_Address]:
+    """Return `found` with the address families taking turns, the system's favourite first (RFC 8305 section 4)."""
     families = list(dict.fromkeys(address[0] for address in found))
-    columns = [[address for address in found if address[0] == family] for family in families]
-    rows = itertools.zip_longest(*columns)
+    rows = itertools.zip_longest(*([address for address in found if address[0] == family] for family in families))
     return [address for row in rows for address in row if address is not None]
 
 
-class _Race:
-    """Connects to the first of some addresses that answers, so that a dead IPv6 costs a quarter of a second."""
+class Race:
+    """Connects to the first of some addresses that answers, so that a dead IPv6 costs a quarter of a second.
 
-    def __init__(self, addresses: Iterable[_Address]) -> None:
+    `each` is the seconds after which an address is given up.
+    """
+
+    def __init__(self, addresses: Iterable[_Address], *, each: float = ADDRESS_SECONDS) -> None:
         self._waiting = list(addresses)
+        self._each = each
         self._trying: dict[socket.socket, float] = {}
         self._next_start = 0.0
         self._error: OSError = OSError("no address")
@@ -139,7 +146,7 @@ class _Race:
     def winner(self) -> socket.socket:
         """Return the connection, not blocking.
 
-        Raises the last address's error: TimeoutError where it stayed silent for ADDRESS_SECONDS.
+        Raises the last address's error: TimeoutError where it stayed silent.
         """
         with selectors.DefaultSelector() as selector:
             try:
@@ -168,7 +175,7 @@ class _Race:
             self._error = OSError(failure, "connect")
             return
         now = time.monotonic()
-        self._trying[sock], self._next_start = now + ADDRESS_SECONDS, now + _STAGGER_SECONDS
+        self._trying[sock], self._next_start = now + self._each, now + _STAGGER_SECONDS
         selector.register(sock, selectors.EVENT_WRITE)
 
     def _collect(self, selector: selectors.BaseSelector) -> socket.socket | None:
