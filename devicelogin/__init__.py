@@ -30,8 +30,6 @@ Only the names in `__all__` and `devicelogin.emulator.Emulator` are public API; 
 Importing this package imports none of it: the names resolve on first use (PEP 562).
 """
 
-from __future__ import annotations
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from devicelogin.client import DeviceLogin, profiles

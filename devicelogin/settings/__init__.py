@@ -3,11 +3,7 @@
 Importing the room costs nothing: its public names are looked up in their modules on first use (PEP 562).
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from devicelogin.settings.paths import Places, ProfilePaths, check_home_owner, check_profile_name, locate
     from devicelogin.settings.pinning import check_pinned
@@ -44,4 +40,6 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,33 +1,43 @@
 """Where everything of ours lies; the table stands in the design under "The way of the data".
 
 `DEVICELOGIN_HOME` puts all of it under one directory. The XDG base directories are honoured where they are absolute
-(a relative one is ignored, as their specification says).
+(a relative one is ignored, as their specification says). The warm path of `token` comes through here, so this module
+imports nothing but `os`; no `re`, `typing` or `dataclasses`.
 """
 
-from __future__ import annotations
-
 import os
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from devicelogin import errors
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PROFILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_LETTERS_AND_DIGITS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+_NAME_CHARACTERS = _LETTERS_AND_DIGITS | frozenset("._-")
+_LONGEST_NAME = 64
 
 
-@dataclass(frozen=True, slots=True)
 class Places:
     """The three directories, before any profile's name; `runtime` is None where this machine has none for us."""
 
-    config: str
-    state: str
-    runtime: str | None
+    __slots__ = ("config", "runtime", "state")
 
-    def of(self, profile: str) -> ProfilePaths:
+    def __init__(self, config: str, state: str, runtime: "str | None") -> None:
+        self.config = config
+        self.state = state
+        self.runtime = runtime
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Places):
+            return NotImplemented
+        return (self.config, self.state, self.runtime) == (other.config, other.state, other.runtime)
+
+    def __hash__(self) -> int:
+        return hash((self.config, self.state, self.runtime))
+
+    def __repr__(self) -> str:
+        return f"Places({self.config!r}, {self.state!r}, {self.runtime!r})"
+
+    def of(self, profile: str) -> "ProfilePaths":
         """Return the paths of `profile`. Raises UsageError where that cannot be a profile's name."""
         return ProfilePaths(check_profile_name(profile), self)
 
@@ -35,15 +45,28 @@ class Places:
         """Return the names of all profiles that have a file or a saved sign-in, sorted."""
         names = {name.removesuffix(".toml") for name in _names_in(self.config) if name.endswith(".toml")}
         names |= {name for name in _names_in(self.state) if os.path.exists(os.path.join(self.state, name, "sign-in"))}
-        return tuple(sorted(name for name in names if _PROFILE_NAME.match(name)))
+        return tuple(sorted(name for name in names if is_profile_name(name)))
 
 
-@dataclass(frozen=True, slots=True)
 class ProfilePaths:
     """What belongs to one profile."""
 
-    profile: str
-    places: Places
+    __slots__ = ("places", "profile")
+
+    def __init__(self, profile: str, places: Places) -> None:
+        self.profile = profile
+        self.places = places
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ProfilePaths):
+            return NotImplemented
+        return (self.profile, self.places) == (other.profile, other.places)
+
+    def __hash__(self) -> int:
+        return hash((self.profile, self.places))
+
+    def __repr__(self) -> str:
+        return f"ProfilePaths({self.profile!r}, {self.places!r})"
 
     @property
     def profile_file(self) -> str:
@@ -86,12 +109,12 @@ class ProfilePaths:
         return os.path.join(self.state, "record")
 
     @property
-    def cache(self) -> str | None:
+    def cache(self) -> "str | None":
         """The directory of the cached access tokens, None where there is no runtime directory."""
         return None if self.places.runtime is None else os.path.join(self.places.runtime, self.profile)
 
 
-def locate(environ: Mapping[str, str]) -> Places:
+def locate(environ: "Mapping[str, str]") -> Places:
     """Return our directories as `environ` places them. Touches nothing.
 
     Raises ConfigError where neither HOME nor DEVICELOGIN_HOME says where to look.
@@ -99,6 +122,8 @@ def locate(environ: Mapping[str, str]) -> Places:
     home = environ.get("DEVICELOGIN_HOME", "")
     if home:
         if not os.path.isabs(home):
+            from devicelogin import errors
+
             raise errors.ConfigError(
                 "DEVICELOGIN_HOME is not an absolute path",
                 hint='export DEVICELOGIN_HOME="$PWD/..." with the whole path',
@@ -111,7 +136,7 @@ def locate(environ: Mapping[str, str]) -> Places:
     )
 
 
-def check_home_owner(environ: Mapping[str, str]) -> None:
+def check_home_owner(environ: "Mapping[str, str]") -> None:
     """Raise ConfigError where our files would go below a HOME that is missing or somebody else's.
 
     `sudo -E` and a `su` without `-` leave the caller's HOME in place: what root writes there its owner can no longer
@@ -122,6 +147,8 @@ def check_home_owner(environ: Mapping[str, str]) -> None:
     )
     if named or not hasattr(os, "geteuid"):
         return
+    from devicelogin import errors
+
     home = environ.get("HOME", "")
     try:
         owner = os.stat(home).st_uid
@@ -137,9 +164,16 @@ def check_home_owner(environ: Mapping[str, str]) -> None:
         )
 
 
+def is_profile_name(name: str) -> bool:
+    """Tell whether `name` can be a profile's: it becomes part of file names and of keyring items."""
+    return 0 < len(name) <= _LONGEST_NAME and name[0] in _LETTERS_AND_DIGITS and _NAME_CHARACTERS.issuperset(name)
+
+
 def check_profile_name(name: str) -> str:
     """Return `name`. Raises UsageError where it cannot be a profile's name."""
-    if not _PROFILE_NAME.match(name):
+    if not is_profile_name(name):
+        from devicelogin import errors
+
         raise errors.UsageError(
             "a profile's name has 1 to 64 letters, digits, dots, dashes or underscores and begins with a letter or digit",
             hint="choose another name: devicelogin --profile work status",
@@ -147,12 +181,14 @@ def check_profile_name(name: str) -> str:
     return name
 
 
-def _xdg(environ: Mapping[str, str], variable: str, default: str) -> str:
+def _xdg(environ: "Mapping[str, str]", variable: str, default: str) -> str:
     given = environ.get(variable, "")
     if os.path.isabs(given):
         return given
     home = environ.get("HOME", "")
     if not os.path.isabs(home):
+        from devicelogin import errors
+
         raise errors.ConfigError(
             "HOME is not set, so there is no place for the saved sign-in",
             hint="export DEVICELOGIN_HOME=/path/of/a/private/directory",
@@ -160,7 +196,7 @@ def _xdg(environ: Mapping[str, str], variable: str, default: str) -> str:
     return os.path.join(home, default)
 
 
-def _runtime(environ: Mapping[str, str]) -> str | None:
+def _runtime(environ: "Mapping[str, str]") -> "str | None":
     given = environ.get("XDG_RUNTIME_DIR", "")
     if not hasattr(os, "getuid"):
         return None
