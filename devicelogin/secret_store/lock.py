@@ -81,7 +81,7 @@ class ProfileLock:
             raise RuntimeError("this lock object already holds its lock")
         descriptor = self._open()
         try:
-            taken = _take(descriptor, self._path) and self._is_current(descriptor)
+            taken = _take(descriptor, self._path)
         except BaseException:
             os.close(descriptor)
             raise
@@ -131,14 +131,6 @@ class ProfileLock:
                 f"{self._path} is not a regular file of yours", hint=f"look at it: ls -l {self._path}"
             )
         return descriptor
-
-    def _is_current(self, descriptor: int) -> bool:
-        # Whoever deleted the whole directory while it was held would otherwise leave two "locks" that do not meet.
-        try:
-            now = os.stat(self._path, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        return os.path.samestat(now, os.fstat(descriptor))
 
     def _sign(self, descriptor: int) -> None:
         # Only for the message of who waits: a full disk is no reason to fail.

@@ -189,7 +189,7 @@ def test_a_saved_location_cannot_smuggle_in_a_backend(profile: paths.ProfilePath
     location = models.StoreLocation(
         kind="keyring", backend="odd_keyrings.Honest", service="devicelogin", user="default"
     )
-    with pytest.raises(errors.StoreUnusableError, match="refused"):
+    with pytest.raises(errors.StoreUnusableError, match="this keyring backend is refused"):
         secret_store.open_store(location, profile).load()
 
 

@@ -142,21 +142,6 @@ def test_a_copy_of_the_descriptor_in_a_forked_process_does_not_keep_the_lock(pro
     sleeper.communicate(b"\n")
 
 
-def test_a_lock_file_that_was_deleted_while_it_was_held_is_no_second_lock(profile: paths.ProfilePaths) -> None:
-    """Whoever waits for a file that is gone by now waits for the new one instead of sharing it with a third."""
-    first = secret_store.ProfileLock(profile)
-    first.acquire()
-    descriptor = os.open(profile.lock, os.O_RDWR)
-    os.unlink(profile.lock)
-    second = secret_store.ProfileLock(profile)
-    second.acquire()
-    assert not os.path.samestat(os.fstat(descriptor), os.stat(profile.lock))
-    assert not secret_store.ProfileLock(profile).try_acquire()
-    os.close(descriptor)
-    first.release()
-    second.release()
-
-
 def test_a_link_in_place_of_the_lock_is_78(profile: paths.ProfilePaths, tmp_path: Path) -> None:
     """A lock file that is a link is refused, and what it points to is not touched."""
     os.makedirs(profile.state, mode=0o700)

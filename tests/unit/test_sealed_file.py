@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import conftest
 import pytest
 
-from devicelogin import errors, models, secret_store
+from devicelogin import errors, models, private_files, secret_store
 from devicelogin.secret_store import key_sources, machine, sealed_file
 from devicelogin.settings import paths
 
@@ -311,6 +311,15 @@ def test_two_first_sign_ins_at_once_end_with_one_key(tmp_path: Path) -> None:
     assert len(keys) == 1
     assert len(keys.pop()) == 64
     assert os.listdir(os.path.dirname(profile_paths(tmp_path).key_file)) == ["default.key"]
+
+
+def test_a_key_that_exists_is_never_replaced(tmp_path: Path) -> None:
+    """Of two that make the key at once the second finds it made, and its own is gone without a trace."""
+    path = os.path.join(tmp_path, "keys", "default.key")
+    assert private_files.create(path, b"first")
+    assert not private_files.create(path, b"second")
+    assert private_files.read(path) == b"first"
+    assert os.listdir(tmp_path / "keys") == ["default.key"]
 
 
 def test_a_seal_of_a_known_key_opens_as_ever(tmp_path: Path) -> None:

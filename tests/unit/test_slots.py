@@ -25,6 +25,7 @@ class Items:
         self.kept = {} if kept is None else kept
         self.left = stop_after
         self.fails_on: str | None = None
+        self.fails_on_reading: str | None = None
 
     def _count(self) -> None:
         if self.left is not None:
@@ -34,6 +35,8 @@ class Items:
 
     def get(self, name: str) -> str | None:
         self._count()
+        if name == self.fails_on_reading:
+            raise OSError("gone")
         return self.kept.get(name)
 
     def set(self, name: str, value: str) -> None:
@@ -89,6 +92,31 @@ def test_a_save_stopped_at_any_call_leaves_old_or_new(lengths: tuple[int, int], 
     else:
         pytest.fail("the save never came to its end")
     assert seen == {1, 2}
+
+
+def test_a_first_save_stopped_at_any_call_leaves_none_or_the_record() -> None:
+    """Where nothing was saved before, a dead writer leaves nothing or all, and never what counts as damage."""
+    for stop in range(200):
+        kept: dict[str, str] = {}
+        try:
+            slots.save(_stopping(kept, stop), PREFIX, record(1))
+        except StoppedError:
+            assert slots.load(Items(kept), PREFIX) in (None, record(1))
+        else:
+            assert slots.load(Items(kept), PREFIX) == record(1)
+            return
+    pytest.fail("the save never came to its end")
+
+
+def test_a_save_that_cannot_be_read_back_is_undone() -> None:
+    """Where reading back fails, what was written is taken away again: the old record holds."""
+    items = Items()
+    slots.save(items, PREFIX, record(1))
+    items.fails_on_reading = PREFIX + "B2"
+    with pytest.raises(OSError, match="gone"):
+        slots.save(items, PREFIX, record(2))
+    items.fails_on_reading = None
+    assert slots.load(items, PREFIX) == record(1)
 
 
 class _Dead(Items):
