@@ -65,6 +65,8 @@ def command(invocation: Invocation, words: tuple[str, ...], source: str | None) 
         answer = _call_twice(work, scopes, call)
         try:
             output.write_chunks(answer.chunks)
+            if sys.stdout.isatty():
+                output.write("\n")  # JSON ends without one; the prompt would stand behind it
         finally:
             answer.close()
 

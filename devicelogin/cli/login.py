@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devicelogin import errors, redaction
+from devicelogin import errors, redaction, secret_store
 from devicelogin.cli import events, output, registration
 from devicelogin.cli.invocation import Invocation, json_option, profile_option
 from devicelogin.cli.sign_in_screen import SignInScreen
@@ -60,10 +60,11 @@ def command(invocation: Invocation, /, **options: object) -> None:
     if_needed, as_json = bool(options.pop("if_needed")), bool(options.pop("as_json"))
     expected, replace = options.pop("expect_user"), bool(options.pop("replace"))
     flags = {name: (list(value) if isinstance(value, tuple) else value) for name, value in options.items()}
-    if if_needed and _still_works(invocation, as_json=as_json):
+    expected = str(expected) if expected is not None else None
+    if if_needed and _still_works(invocation, flags, expected, as_json=as_json):
         return
     wishes = signing_in.Options(
-        expect_user=str(expected) if expected is not None else None,
+        expect_user=expected,
         replace=replace,
         patient=invocation.can_ask() and bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")),
     )
@@ -109,10 +110,9 @@ def sign_in_on_screen(
 
 def sign_in_with_events(invocation: Invocation, flags: dict[str, object], wishes: signing_in.Options) -> models.SignIn:
     """Run the sign-in for a program that shows the code itself; ends with an event `signed_in` or `failed`."""
-    work = invocation.workplace(flags)
     stream = events.EventStream()
     try:
-        sign_in = signing_in.login(work, wishes, stream)
+        sign_in = signing_in.login(invocation.workplace(flags), wishes, stream)
     except errors.DeviceLoginError as error:
         stream.failed(error)
         raise
@@ -120,10 +120,16 @@ def sign_in_with_events(invocation: Invocation, flags: dict[str, object], wishes
     return sign_in
 
 
-def _still_works(invocation: Invocation, *, as_json: bool) -> bool:
-    """Tell whether a token can be had without a person. Raises what only a later try can mend."""
-    work: client.Workplace = invocation.workplace()
+def _still_works(invocation: Invocation, flags: dict[str, object], expected: str | None, *, as_json: bool) -> bool:
+    """Tell whether the saved sign-in is the one asked for and works. Raises what only a later try can mend."""
+    pinned = {name: value for name, value in flags.items() if name not in {"scopes", "store", "qr"}}
+    work: client.Workplace = invocation.workplace(pinned)
     try:
+        sign_in = secret_store.read_sign_in(work.paths)
+        if sign_in is None or (expected is not None and not sign_in.account.is_named(expected)):
+            return False
+        if not set(_scopes(flags)) <= {scope.lower() for scope in sign_in.scopes}:
+            return False
         work.silent_tokens().access_token(silent.Wish())
     except (errors.LoginRequiredError, errors.DataBadError, errors.DeniedByPolicyError, errors.ConfigError):
         return False
@@ -132,12 +138,18 @@ def _still_works(invocation: Invocation, *, as_json: bool) -> bool:
     return True
 
 
+def _scopes(flags: dict[str, object]) -> tuple[str, ...]:
+    given = flags.get("scopes")
+    return tuple(str(scope).lower() for scope in given) if isinstance(given, list) else ()
+
+
 def _takes_file(invocation: Invocation, error: errors.StoreUnusableError) -> bool:
     """Explain in three lines and ask once (D4). Without a terminal the answer is no, and the error says what to do."""
     if not invocation.can_ask():
         return False
+    view = screen.Screen(sys.stderr, environ=os.environ)
     first, *others = _SEALED_FILE
-    output.say(f"{first} {redaction.printable(error.message)}")
-    for line in others:
-        output.say(line)
-    return ask.confirm(screen.Screen(sys.stderr, environ=os.environ), sys.stdin, "Keep it in that file?", default=True)
+    for text in (f"{first} {redaction.printable(error.message)}.", *others):
+        for line in screen.wrapped(text, view.columns - 1):
+            view.line(line)
+    return ask.confirm(view, sys.stdin, "Keep it in that file?", default=True)

@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
 #: Can be followed on a phone. The manifest's name for the switch is allowPublicClient (isFallbackPublicClient in Graph).
 STEPS = """\
-Signing in needs an app registration of your own; once per tenant, in two minutes, also on a phone:
-  1. https://entra.microsoft.com > Entra ID > App registrations > New registration
-  2. Name it, for example devicelogin; "Accounts in this organizational directory only"; Register
+Signing in needs an app registration of your own: once per tenant, two minutes,
+also on a phone:
+  1. https://entra.microsoft.com > App registrations > New registration
+  2. Any name; accounts in this organizational directory only; Register
   3. Authentication > Settings > Allow public client flows: Enabled; Save
   4. Overview: copy the Application (client) ID and the Directory (tenant) ID
-The same as one command, where the Azure CLI is signed in:
-  az ad app create --display-name devicelogin --is-fallback-public-client true --query appId --output tsv
+The same as one command, where the Azure CLI is signed in; it prints the client ID:
+  az ad app create --display-name devicelogin --is-fallback-public-client true \\
+    --query appId --output tsv
 """
 
 
