@@ -115,10 +115,10 @@ class Exchange(Generic[T]):
         try:
             result = self._work()
             with self._lock:
-                if not self._abandoned:
-                    self._result.append(result)
-            if not self._result and hasattr(result, "close"):
-                result.close()
+                self._result.append(result)
+                is_late = self._abandoned
+            if is_late:
+                self._close_result()
         except BaseException as error:
             self._error = error
         finally:
@@ -137,3 +137,9 @@ class Exchange(Generic[T]):
             if self._handle is not None:
                 with contextlib.suppress(OSError):
                     self._handle.shutdown(socket.SHUT_RDWR)
+        self._close_result()
+
+    def _close_result(self) -> None:
+        for result in self._result:
+            if hasattr(result, "close"):
+                result.close()

@@ -85,16 +85,20 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         queue.extend(each for each in wrapped if isinstance(each, BaseException))
 
 
+def is_at_proxy(error: BaseException) -> bool:
+    """Tell whether `error` arose between us and the proxy, before there was a way through it."""
+    kinds = (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)
+    return any(isinstance(each, kinds) for each in causes(error))
+
+
 def explain(error: BaseException, host: str, proxy: Proxy | None, *, sent: bool) -> errors.DeviceLoginError:
     """Return what the failure of an exchange with `host` means; `sent`: had its request begun to leave?
 
     Refused certificates are not explained here but in `certificates`.
     """
     chain = tuple(causes(error))
-    if proxy is not None:
-        at_proxy = _explain_proxy(chain, host, proxy)
-        if at_proxy is not None:
-            return at_proxy
+    if proxy is not None and is_at_proxy(error):
+        return _explain_proxy(chain, host, proxy)
     if isinstance(error, (requests.exceptions.InvalidHeader, requests.exceptions.InvalidURL)):
         return errors.InternalError("a request was made that HTTP cannot carry", hint="please report this")
     words = _words(chain)
@@ -142,9 +146,7 @@ def _explain_tls(chain: tuple[BaseException, ...], host: str) -> errors.BadAnswe
     )
 
 
-def _explain_proxy(chain: tuple[BaseException, ...], host: str, proxy: Proxy) -> errors.DeviceLoginError | None:
-    if not any(isinstance(each, (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)) for each in chain):
-        return None
+def _explain_proxy(chain: tuple[BaseException, ...], host: str, proxy: Proxy) -> errors.DeviceLoginError:
     status = next((match.group(1) for each in chain if (match := _TUNNEL_STATUS.search(str(each)))), None)
     if status == "407":
         return errors.ConfigError(

@@ -205,6 +205,8 @@ class HttpSession:
         refusal = certificates.refusal_in(error)
         if refusal is None:
             return failures.explain(error, target.shown, target.proxy, sent=sent)
+        if target.proxy is not None and failures.is_at_proxy(error):
+            return certificates.explain(refusal, target.proxy.shown, certificates.Impostor(), now=time.time())
         look = functools.partial(certificates.look_at, target.name, target.port, target.proxy)
         try:
             seen = exchange.Exchange(look).wait(connect=6, answer=6, deadline=self._deadline)
