@@ -4,7 +4,7 @@
         subprocess.run(command, env={**os.environ, **session.variables})
         assert session.items("devicelogin") == {...}
 
-or, with the fixture that `keyring_session.make_current(session, monkeypatch)` replaces, for calls in this process. States:
+or, for calls in this process, `keyring_session.make_current(session, monkeypatch)`. The states:
 
     unlocked        the login collection exists and is open
     locked          it exists and is locked; nobody answers its prompt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -252,8 +253,18 @@ def _child_environment() -> dict[str, str]:
 
 
 def _own_bus(environment: dict[str, str]) -> str | None:
-    """Return the socket of this user's bus where systemd keeps one: cron jobs have no variable that names it."""
-    for directory in (environment.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.getuid()}"):
+    """Return the socket of this user's bus where systemd keeps one: cron jobs have no variable that names it.
+
+    Its usual place is looked at only with the user's own HOME: who has another one (a service, `sudo -E`, a test) is not
+    in that person's session.
+    """
+    import pwd
+
+    directories = [environment.get("XDG_RUNTIME_DIR", "")]
+    with contextlib.suppress(KeyError):
+        if environment.get("HOME") == pwd.getpwuid(os.getuid()).pw_dir:
+            directories.append(f"/run/user/{os.getuid()}")
+    for directory in directories:
         socket = os.path.join(directory, "bus")
         try:
             facts = os.stat(socket)
