@@ -245,8 +245,12 @@ def test_the_id_token_verifies_against_the_published_keys(client: Client) -> Non
 def test_a_personal_account_has_the_issuer_and_key_of_its_own(emulator: Emulator) -> None:
     """A7: the key names the literal issuer of tenant 9188040d-..."""
     with Client(emulator, tenant="consumers") as client:
-        claims = verified(client, client.sign_in(user="mary@outlook.example")["id_token"])
-        assert claims["tid"] == "9188040d-6c67-4c5b-b112-36a304b66dad"
+        id_token = client.sign_in(user="mary@outlook.example")["id_token"]
+        assert verified(client, id_token)["tid"] == "9188040d-6c67-4c5b-b112-36a304b66dad"
+        issuers = {key["kid"]: key["issuer"] for key in client.get(client.keys_url).json()["keys"]}
+        assert issuers[jwt.get_unverified_header(id_token)["kid"]].endswith(
+            "/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0"
+        )
         with pytest.raises(PermissionError):
             emulator.approve(client.start()["user_code"], "ada@contoso.example")
 

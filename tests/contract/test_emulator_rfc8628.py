@@ -233,6 +233,8 @@ def test_the_revocation_endpoint_revokes_and_says_200_to_anything(emulator: Emul
         form = {"client_id": client.client_id, "token": tokens["refresh_token"]}
         assert client.post(endpoint, data=form).status_code == 200
         assert client.post(endpoint, data=form | {"token": "unknown"}).status_code == 200
+        assert client.post(endpoint, data=form | {"token": tokens["access_token"]}).status_code == 200
+        assert client.graph("/v1.0/me", tokens["access_token"]).status_code == 401
         assert client.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
 
 
