@@ -277,10 +277,14 @@ def _identifier(value: object) -> str | None:
     return value if isinstance(value, str) and re.fullmatch(r"[0-9A-Za-z_.:-]{1,80}", value) else None
 
 
-def _hint(refusal: _Refusal) -> str | None:
+def _hint(refusal: _Refusal) -> str:
     if refusal.status == 403:
         return (
             "the sign-in may lack a permission: devicelogin login --scope NAME adds one; "
             "some need an administrator's consent"
         )
-    return None
+    if refusal.status in {400, 404, 405}:
+        return "look the request up: https://learn.microsoft.com/graph/api/overview"
+    if refusal.status in {409, 412}:
+        return "what it is about has changed meanwhile: read it again first"
+    return "look the code up: https://learn.microsoft.com/graph/errors"
