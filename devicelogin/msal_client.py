@@ -227,7 +227,7 @@ class MsalClient:
             scopes=tuple(granted.split()) if isinstance(granted, str) and granted.strip() else self._asked,
             refresh_token=_optional(result, "refresh_token"),
             id_token=self._transport.id_token,
-            credentials=self._credentials(),
+            credentials=self._credentials(_optional(result, "refresh_token")),
             home_account_id=self._home_account_id(),
             server_date=last.server_date if last else None,
         )
@@ -236,15 +236,18 @@ class MsalClient:
         found = list(self._cache.search(msal.TokenCache.CredentialType.ACCOUNT, query={}))
         return str(found[0].get("home_account_id", "")) if found else ""
 
-    def _credentials(self) -> str:
+    def _credentials(self, refresh_token: str | None) -> str:
         """Return MSAL's RefreshToken, Account and AppMetadata entries, one of each: all that a later refresh needs (D3)."""
         kinds = msal.TokenCache.CredentialType
         entries = {}
         for kind in (kinds.REFRESH_TOKEN, kinds.ACCOUNT, kinds.APP_METADATA):
-            # MSAL keys refresh tokens by scope as well; the newest one is last.
             found = list(self._cache.search(kind, query={}))
+            if kind == kinds.REFRESH_TOKEN and refresh_token is not None:
+                # MSAL keys refresh tokens by scope as well, so the used one may lie beside the new one. Their times say
+                # nothing where the clock has jumped.
+                found = [entry for entry in found if entry.get("secret") == refresh_token]
             if found:
-                entries[kind] = max(found, key=lambda entry: int(entry.get("last_modification_time", 0)))
+                entries[kind] = found[0]
         return json.dumps(entries, sort_keys=True)
 
     def _fill_cache(self, credentials: str) -> None:

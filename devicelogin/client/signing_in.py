@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("devicelogin.login")
 
-#: How long may discovery, keys and the device code take before the person sees something (seconds)?
-START_SECONDS = 45.0
-
 
 class Observer(device_flow.Observer, Protocol):
     """Who is told how a sign-in goes."""
@@ -166,11 +163,13 @@ class _Login:
                 code="no_refresh_token",
             )
         failures = 0
-        while keys.find(id_token.key_name(answer.id_token)) is None and wait.remaining() > 0:
+        while keys.find(id_token.key_name(answer.id_token)) is None:
             try:
                 keys = id_token.request_keys(http, provider)
                 break
             except (errors.TryLaterError, errors.BadAnswerError) as error:
+                if wait.remaining() <= 0:
+                    raise
                 failures += 1
                 self._observer.trouble(error.message)
                 wait.sleep(wait.back_off(failures, error))

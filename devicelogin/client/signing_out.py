@@ -96,7 +96,7 @@ def _revoked(work: Workplace, sign_in: models.SignIn) -> bool:
         if provider.revocation_endpoint is None:
             raise errors.ConfigError(f"{provider.origin} offers no revocation")
         form = {
-            "token": json.loads(saved.credentials)["RefreshToken"]["secret"],
+            "token": _refresh_token(saved),
             "token_type_hint": "refresh_token",
             "client_id": saved.sign_in.client_id,
         }
@@ -104,3 +104,10 @@ def _revoked(work: Workplace, sign_in: models.SignIn) -> bool:
     if answer.status != 200:
         raise errors.TryLaterError(f"{provider.origin} answered with HTTP {answer.status}")
     return True
+
+
+def _refresh_token(saved: secret_store.SavedSignIn) -> str:
+    try:
+        return str(json.loads(saved.credentials)["RefreshToken"]["secret"])
+    except (KeyError, TypeError):
+        raise errors.DataBadError("the saved sign-in is damaged") from None

@@ -83,6 +83,7 @@ class Workplace:
         from devicelogin.tokens import silent
 
         chosen = self.settings()
+        self._check_pinned(chosen)
         scopes = chosen.scopes
         return silent.SilentTokens(
             self.paths,
@@ -95,6 +96,19 @@ class Workplace:
             # Those of the profile are part of what the cache calls "own"; the environment may differ from call to call.
             is_own=not scopes.source.startswith("environment"),
         )
+
+    def _check_pinned(self, chosen: resolve.Settings) -> None:
+        """Refuse what a flag or a variable says and the saved sign-in does not, also where a cached token would do.
+
+        An edited profile makes the cached tokens void by itself, and is compared when they are refreshed.
+        """
+        from devicelogin import secret_store
+
+        given = (chosen.client_id, chosen.authority_url, chosen.graph_root)
+        if any(value.explicit and not value.source.startswith("profile") for value in given):
+            trace = secret_store.read_sign_in(self.paths)
+            if trace is not None:
+                settings.check_pinned(chosen, trace)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: How long do we wait at most between two tries while the network is in trouble (seconds)?
 LONGEST_BACK_OFF = 30.0
 
+#: How long before the code expires is the last try made, so that its answer still comes in time (seconds)?
+LAST_TRY = 3.0
+
 #: How often is the observer told how much time is left (seconds)?
 _TICK = 1.0
 
@@ -60,6 +63,7 @@ class Wait:
         self._profile = profile
         self._interval = float(authorization.interval)
         self._end = clock.boot() + authorization.expires_in
+        self._polled: float | None = None
 
     def remaining(self) -> float:
         """Return the seconds until the code expires, 0 when it has."""
@@ -73,8 +77,7 @@ class Wait:
         """
         pause = self._interval
         failures = 0
-        while self.remaining() > 0:
-            self.sleep(pause)
+        while self._wait_for_turn(pause):
             try:
                 answer = poll()
             except (errors.TryLaterError, errors.BadAnswerError) as error:
@@ -82,6 +85,8 @@ class Wait:
                 self._observer.trouble(error.message)
                 pause = self.back_off(failures, error)
                 continue
+            finally:
+                self._polled = self._clock.boot()
             if failures:
                 self._observer.recovered()
                 failures = 0
@@ -89,6 +94,17 @@ class Wait:
                 return answer
             pause = self._interval = max(self._interval, answer.interval)
         raise explain.expired(profile=self._profile)
+
+    def _wait_for_turn(self, pause: float) -> bool:
+        """Wait `pause` seconds, less where the code expires before; tell whether there is still time to poll.
+
+        However long the pause, the last try falls before the end; however near the end, the interval is kept.
+        """
+        now = self._clock.boot()
+        earliest = now if self._polled is None else self._polled + self._interval
+        turn = max(min(now + pause, self._end - LAST_TRY), earliest)
+        self.sleep(turn - now)
+        return turn < self._end and self.remaining() > 0
 
     def back_off(self, failures: int, error: errors.DeviceLoginError) -> float:
         """Return the seconds to wait after the `failures`th failure in a row.

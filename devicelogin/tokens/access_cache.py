@@ -32,6 +32,9 @@ _SIZE_LIMIT = 200_000
 #: How long must a token last that nobody asked a certain validity of (seconds)? A third of its lifetime if that is less.
 DEFAULT_MIN_VALID = 300
 
+#: Which moment is none any more (seconds since 1970; the year 9999)?
+_END_OF_TIME = 253_000_000_000.0
+
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -67,6 +70,8 @@ class Entry:
             left = self.expires_boot - boot_seconds() if wall < self.expires_wall else 0.0
         else:
             left = min(self.expires_wall, self.expires_server) - wall
+            if wall < self.received_wall:
+                left = 0.0  # a clock that stands before the token came says nothing
         return max(0.0, left)
 
     def is_good(self, min_valid: float | None) -> bool:
@@ -122,10 +127,10 @@ def parse(text: str) -> "Entry | None":
     entry = Entry()
     try:
         entry.profile_stat, entry.sign_in_stat, entry.asked, entry.granted, entry.boot = values[:5]
-        entry.received_boot, entry.received_wall = map(float, values[5].split())
-        entry.expires_boot, entry.expires_wall, entry.expires_server = map(float, values[6].split())
-        entry.early = float(values[7])
-        entry.min_valid = None if values[8] == "-" else float(values[8])
+        entry.received_boot, entry.received_wall = map(_seconds, values[5].split())
+        entry.expires_boot, entry.expires_wall, entry.expires_server = map(_seconds, values[6].split())
+        entry.early = _seconds(values[7])
+        entry.min_valid = None if values[8] == "-" else _seconds(values[8])
     except ValueError:
         return None
     entry.token = values[9]
@@ -197,6 +202,13 @@ def boot_seconds() -> float:
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     except (AttributeError, OSError):
         return time.monotonic()
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < _END_OF_TIME:  # also without infinity and NaN
+        raise ValueError
+    return value
 
 
 def _read_private(path: str) -> str | None:

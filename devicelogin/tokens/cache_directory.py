@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from devicelogin.settings.paths import ProfilePaths
 
 #: Which file systems live in memory?
-_MEMORY = frozenset({"tmpfs", "ramfs"})
+_MEMORY = ([b"tmpfs"], [b"ramfs"])
 
 #: How many scope sets of one profile does the secret store keep tokens of, where there is no memory for them?
 _MOST_STORED = 4
@@ -129,13 +129,16 @@ def is_memory(directory: str) -> bool:
     """Tell whether `directory`, or where it is to be made, lies in memory and not on a disk (Linux; elsewhere: no)."""
     while not os.path.isdir(directory) and os.path.dirname(directory) != directory:
         directory = os.path.dirname(directory)
-    directory = os.path.realpath(directory)
     try:
-        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as mounts:
-            mounted = [line.split(" ") for line in mounts]
+        device = os.stat(directory).st_dev
+        with open("/proc/self/mountinfo", "rb") as mounts:
+            lines = mounts.read().splitlines()
     except OSError:
         return False
-    kinds = {fields[1].encode().decode("unicode_escape"): fields[2] for fields in mounted if len(fields) > 2}
-    while directory not in kinds and os.path.dirname(directory) != directory:
-        directory = os.path.dirname(directory)
-    return kinds.get(directory) in _MEMORY
+    number = f"{os.major(device)}:{os.minor(device)}".encode()
+    for line in lines:
+        # proc(5): the third field is the device; the type of the file system follows the lone dash.
+        place, _, kind = line.partition(b" - ")
+        if place.split()[2:3] == [number]:
+            return kind.split()[:1] in _MEMORY
+    return False

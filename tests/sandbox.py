@@ -1,0 +1,251 @@
+"""A machine of its own for one test: a private home in memory, an emulator, and the real command line in real processes.
+
+    with sandbox.opened(interval=1) as box:
+        box.login()
+        result = box.run("token")
+        assert result.status == 0
+
+Whatever is run is held to what every command promises: no traceback, never exit 1, no secret on stderr. `box.variables`
+may be changed; `box.emulator` has the knobs. For calls in this process: `box.workplace()` and `box.sign_in()`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from devicelogin import client, clock
+from devicelogin.client import reporting, signing_in
+from devicelogin.emulator import Emulator
+from devicelogin.tokens import silent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from devicelogin import models
+    from devicelogin.secret_store import SecretStore
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: How long may a command take before the test gives it up (seconds)?
+PATIENCE = 90.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Result:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+    seconds: float
+
+    def lines(self, kind: str) -> list[str]:
+        """Return the lines of stderr that say `error`, `hint`, `warning` or another `kind`."""
+        start = f"devicelogin: {kind}: "
+        return [line.removeprefix(start) for line in self.err.splitlines() if line.startswith(start)]
+
+
+class HurriedClock(clock.SystemClock):
+    """The machine's clocks, but nobody waits: sleeping moves the boot clock ahead at once."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def boot(self) -> float:
+        return super().boot() + self._ahead
+
+    def sleep(self, seconds: float) -> None:
+        self._ahead += seconds
+
+
+class Running:
+    """A command that was started and has not been waited for."""
+
+    def __init__(self, box: Box, arguments: tuple[str, ...], **options: Any) -> None:
+        self._box = box
+        self._arguments = arguments
+        self._began = time.monotonic()
+        variables = options.pop("variables", {})
+        command = [*options.pop("before", ()), sys.executable, "-m", "devicelogin", *arguments]
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        self.process: subprocess.Popen[str] = subprocess.Popen(
+            command, env=box.environment(variables), cwd=box.home, text=True, start_new_session=True,
+            **{**streams, **options},
+        )  # fmt: skip
+
+    def finish(self, timeout: float = PATIENCE, stdin: str | None = None) -> Result:
+        """Wait for the end and return how it was, held to what every command promises."""
+        try:
+            out, err = self.process.communicate(stdin, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            out, err = self.process.communicate()
+            raise AssertionError(f"{self._arguments} did not end within {timeout} s\n{err}") from None
+        result = Result(self.process.returncode, out or "", err or "", time.monotonic() - self._began)
+        self._box.check(result)
+        return result
+
+
+class Box:
+    """One sandbox. `home` holds all that the program writes; it lies in memory where this machine has /dev/shm."""
+
+    def __init__(self, home: Path, emulator: Emulator) -> None:
+        self.home = home
+        self.emulator = emulator
+        self.variables = {"DEVICELOGIN_HOME": str(home / "all")}
+
+    @property
+    def config(self) -> Path:
+        """Where the profiles are."""
+        return self.home / "all" / "config"
+
+    @property
+    def state(self) -> Path:
+        """Where the traces of the sign-ins are."""
+        return self.home / "all" / "state"
+
+    @property
+    def runtime(self) -> Path:
+        """Where the cached access tokens are."""
+        return self.home / "all" / "runtime"
+
+    def environment(self, more: Mapping[str, str | None] | None = None) -> dict[str, str]:
+        """Return the whole environment of a command; nothing of ours leaks in. None in `more` takes a variable out."""
+        plain: dict[str, str | None] = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
+            **self.variables,
+            **(more or {}),
+        }
+        return {name: value for name, value in plain.items() if value is not None}
+
+    def start(self, *arguments: str, **options: Any) -> Running:
+        """Start `devicelogin ARGUMENTS`; `variables`, `before` (words before the command) and options of Popen."""
+        return Running(self, arguments, **options)
+
+    def run(
+        self, *arguments: str, timeout: float = PATIENCE, stdin: str | None = None, **variables: str | None
+    ) -> Result:
+        """Run `devicelogin ARGUMENTS` without a terminal, with `variables` beside the sandbox's own."""
+        streams: dict[str, int | IO[str]] = {} if stdin is None else {"stdin": subprocess.PIPE}
+        return self.start(*arguments, variables=variables, **streams).finish(timeout, stdin)
+
+    def app(self, **options: str | None) -> list[str]:
+        """Return the options of `login` for the emulator: `client_id="..."`, `store=None` for none."""
+        emulator = self.emulator
+        known: dict[str, str | None] = {
+            "client_id": emulator.client_id,
+            "authority": emulator.authority,
+            "ca_file": emulator.ca_file,
+            "graph_root": emulator.graph_root,
+            "store": "file",
+        }
+        if "oidc_issuer" in options or "tenant" in options:
+            del known["authority"]
+        words = []
+        for name, value in {**known, **options}.items():
+            if value is not None:
+                words += ["--" + name.replace("_", "-"), value]
+        return words
+
+    def login(self, *arguments: str, user: str | None = None, after: float = 0, **options: str | None) -> Result:
+        """Run a `login` that `user` approves `after` seconds; it must succeed."""
+        self.emulator.approve_next(after=after, user=user)
+        result = self.run("login", *self.app(**options), *arguments)
+        assert result.status == 0, result
+        return result
+
+    def token(self, *arguments: str, **variables: str | None) -> str:
+        """Run `token`, which must succeed, and return the token."""
+        result = self.run("token", *arguments, **variables)
+        assert result.status == 0, result
+        return result.out.removesuffix("\n")
+
+    def secrets(self) -> set[str]:
+        """Return every secret that the emulator has given to anybody, but for ID tokens, which it does not note."""
+        provider = self.emulator._services.provider
+        with provider.lock:
+            return {*provider.codes._codes, *provider.tokens.issued, *provider.refresh_tokens._tokens}
+
+    def refresh_tokens(self) -> list[str]:
+        """Return every refresh token that the emulator has issued, oldest first."""
+        provider = self.emulator._services.provider
+        with provider.lock:
+            return list(provider.refresh_tokens._tokens)
+
+    def check(self, result: Result) -> None:
+        """Hold a result to what every command promises."""
+        assert "Traceback" not in result.err, result
+        assert "Exception ignored" not in result.err, result
+        assert result.status != 1, result
+        # Every token that is a JWT begins so, ID tokens included.
+        assert "eyJ" not in result.err, result
+        assert not any(secret in result.err for secret in self.secrets()), result
+
+    def workplace(
+        self,
+        flags: Mapping[str, object] | None = None,
+        *,
+        store: SecretStore | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> client.Workplace:
+        """Return the profile `default` of this sandbox for calls in this process."""
+        return client.Workplace("default", flags=flags or {}, environ=self.environment(variables), store=store)
+
+    def sign_in(
+        self,
+        options: signing_in.Options | None = None,
+        observer: signing_in.Observer | None = None,
+        *,
+        user: str | None = None,
+        store: SecretStore | None = None,
+        **flags: object,
+    ) -> models.SignIn:
+        """Sign `user` in, in this process and without waiting between polls; the way to begin a test of something else."""
+        emulator = self.emulator
+        known: dict[str, object] = {
+            "client_id": emulator.client_id,
+            "authority": emulator.authority,
+            "ca_file": emulator.ca_file,
+            "graph_root": emulator.graph_root,
+            "store": "file",
+        }
+        if "oidc_issuer" in flags:
+            del known["authority"]
+        emulator.approve_next(user=user)
+        work = self.workplace({**known, **flags}, store=store)
+        quiet = signing_in.Calling(lambda _: None)
+        return signing_in.login(work, options or signing_in.Options(clock=HurriedClock()), observer or quiet)
+
+    def status(self) -> models.SignInStatus:
+        """Return the status of the profile `default`."""
+        return reporting.read_status(self.workplace())
+
+    def access_token(
+        self, store: SecretStore | None = None, variables: Mapping[str, str] | None = None, **wish: Any
+    ) -> models.AccessToken:
+        """Return an access token without a person, in this process."""
+        return self.workplace(store=store, variables=variables).silent_tokens().access_token(silent.Wish(**wish))
+
+
+@contextlib.contextmanager
+def opened(**behaviour: Any) -> Iterator[Box]:
+    """Open a sandbox whose emulator has the knobs `behaviour`; polls every second if nothing else is said."""
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    home = Path(tempfile.mkdtemp(prefix="devicelogin-test-", dir=memory))
+    try:
+        with Emulator(**{"interval": 1, **behaviour}) as emulator:
+            yield Box(home, emulator)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
