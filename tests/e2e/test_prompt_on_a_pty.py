@@ -54,7 +54,7 @@ class Session:
 
     def wait_until_shown(self) -> None:
         end = time.monotonic() + 10
-        while not self.ready.exists():
+        while not self.ready.exists() or b"expires in" not in self.written:
             assert time.monotonic() < end, self.written
             time.sleep(0.01)
 
@@ -118,6 +118,7 @@ def test_a_window_resized_while_waiting_keeps_the_countdown_on_one_line(tmp_path
     session = Session(tmp_path, 80, 24)
     session.wait_until_shown()
     fcntl.ioctl(session.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 30, 0, 0))
+    time.sleep(0.3)
     before = len(session.written)
     time.sleep(1.2)
     lines = session.written[before:].decode().replace("\x1b[K", "").split("\r")
