@@ -21,8 +21,14 @@ from conftest import repetitions
 
 PUBLIC = "https://microsoft.com/devicelogin"
 
-#: Makes the terminal on stdin the controlling one, so that Ctrl-C is a signal, then becomes the program.
-BECOME = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, sys.argv[1:])"
+#: Makes the terminal on stdin the controlling one, so that Ctrl-C is a signal, then becomes the program. Where the tests
+#: run in the background, the shell has had SIGINT ignored, and that would be inherited.
+BECOME = """
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, sys.argv[1:])
+"""
 
 
 class Session:
