@@ -1,20 +1,26 @@
-"""Entry point: `devicelogin` and `python -m devicelogin`; answers a cached `token` before anything heavy is imported.
+"""Entry point: `devicelogin` and `python -m devicelogin`; answers `token` before anything heavy is imported, if it can.
 
-Scripts call `devicelogin token` thousands of times a day, so the plain forms of it are recognised here and answered from
-the runtime directory (`tokens.access_cache`). Whatever is unusual in the least goes the full way, which gives the same
-answer: the rule for when a cached token is good stands in `access_cache` alone.
+Scripts call `devicelogin token` thousands of times a day, often many at once. The plain forms of it are recognised here:
+a cached token is printed from the runtime directory; without one, whoever gets the profile's lock goes on to the full
+command line and refreshes, and everybody else waits for that token here. Whatever is unusual in the least goes the full
+way, which gives the same answer: the rules stand in `tokens.access_cache` and `tokens.single_flight` alone.
 """
 
 import os
 import sys
 
-#: Which options of `token` are understood here? All of them take one value.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from devicelogin.tokens import turn as turns
+
+#: Which options of `token` are understood here? All but the last take one value.
 _OPTIONS = {
     "--profile": "profile",
     "-p": "profile",
     "--scope": "scope",
     "--min-valid": "min_valid",
     "--format": "format",
+    "--force-refresh": "force",
 }
 
 #: Which variables of ours leave the answer as it is?
@@ -24,78 +30,96 @@ _HARMLESS = frozenset({"DEVICELOGIN_PROFILE", "DEVICELOGIN_HOME"})
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     try:
-        answer = _cached_answer(sys.argv[1:])
-        if answer is not None and _write(answer):
+        wanted = _token_options(sys.argv[1:])
+        turn = None if wanted is None else _take_turn(wanted)
+        if turn is not None and wanted is not None and _is_answered(turn, wanted):
             return
         from devicelogin.cli import main as command_line
 
-        status = command_line.run(sys.argv[1:])
+        status = command_line.run(sys.argv[1:], turn)
     except KeyboardInterrupt:  # before the command line could take care of it
         status = 130
     sys.exit(status)
-
-
-def _cached_answer(arguments: "list[str]") -> "bytes | None":  # noqa: PLR0911 - each doubt leaves by itself
-    """Return what `devicelogin token` prints, None where that takes the full way."""
-    wanted = _token_options(arguments)
-    if wanted is None or any(name.startswith("DEVICELOGIN_") and name not in _HARMLESS for name in os.environ):
-        return None
-    scopes, header = wanted.get("scope", []), wanted.get("format", ["raw"])[-1]
-    minimum = wanted.get("min_valid", [None])[-1]
-    profile = wanted.get("profile", [None])[-1] or os.environ.get("DEVICELOGIN_PROFILE") or "default"
-    from devicelogin.settings import paths
-    from devicelogin.tokens import access_cache
-
-    if header not in {"raw", "header"} or not paths.is_profile_name(profile) or not _are_plain(scopes):
-        return None
-    if minimum is not None and not (minimum.isascii() and minimum.isdigit() and int(minimum) <= 86400):
-        return None
-    try:
-        own = paths.locate(os.environ).of(profile)
-    except Exception:  # whatever is wrong, the full way says it better
-        return None
-    if own.cache is None:
-        return None
-    entry = access_cache.read(own.cache, access_cache.scope_line(tuple(scopes)), own.profile_file, own.sign_in)
-    if entry is None or entry.is_early_due() or not entry.is_good(None if minimum is None else float(minimum)):
-        return None
-    return (f"Authorization: Bearer {entry.token}\n" if header == "header" else f"{entry.token}\n").encode()
 
 
 def _token_options(arguments: "list[str]") -> "dict[str, list[str]] | None":
     """Return the values of the options by name, None unless this is `token` with options that are known here."""
     values: dict[str, list[str]] = {}
     is_token = False
-    waiting = iter(arguments)
-    for word in waiting:
+    words = iter(arguments)
+    for word in words:
         if word == "token" and not is_token:
             is_token = True
             continue
         option, equals, value = word.partition("=")
         name = _OPTIONS.get(option)
-        if name is None or (not is_token and name != "profile") or (equals and option == "-p"):
+        if name is None or (not is_token and name != "profile") or (equals and option in {"-p", "--force-refresh"}):
             return None
-        following = value if equals else next(waiting, None)
+        following = "yes" if name == "force" else value if equals else next(words, None)
         if not following:
             return None
         values.setdefault(name, []).append(following)
-    return values if is_token else None
+    return values if is_token and _is_plain(values) else None
 
 
-def _are_plain(scopes: "list[str]") -> bool:
-    """Tell whether the scopes are ones that the full way would take as they are."""
+def _is_plain(values: "dict[str, list[str]]") -> bool:
+    """Tell whether the values are ones that the full way would take as they are."""
     reserved = {"openid", "profile", "offline_access"}
-    return all(
-        scope.isascii() and scope.isprintable() and not set(scope) & set(" \"'\\") and scope.lower() not in reserved
-        for scope in scopes
-    )
+    for scope in values.get("scope", ()):
+        if not (scope.isascii() and scope.isprintable()) or set(scope) & set(" \"'\\") or scope.lower() in reserved:
+            return False
+    minimum = values.get("min_valid", ["0"])[-1]
+    if not (minimum.isascii() and minimum.isdigit() and len(minimum) < 6 and int(minimum) <= 86400):
+        return False
+    return values.get("format", ["raw"])[-1] in {"raw", "header"}
 
 
-def _write(answer: bytes) -> bool:
-    """Write the answer to stdout; tell whether that is all there is to do."""
+def _take_turn(wanted: "dict[str, list[str]]") -> "turns.Turn | None":
+    """Return a token from the cache, or from whoever is refreshing, or the lead; None where only the full way can tell."""
+    if any(name.startswith("DEVICELOGIN_") and name not in _HARMLESS for name in os.environ):
+        return None
+    from devicelogin.settings import paths
+    from devicelogin.tokens import access_cache
+
+    profile = wanted.get("profile", [""])[-1] or os.environ.get("DEVICELOGIN_PROFILE") or "default"
+    minimum = float(wanted["min_valid"][-1]) if "min_valid" in wanted else None
+    try:
+        own = paths.locate(os.environ).of(profile)
+    except Exception:  # whatever is wrong, the full way says it better
+        return None
+    directory = own.cache
+    asked = access_cache.scope_line(tuple(wanted.get("scope", ())))
+    if directory is None or access_cache.stat_line(own.sign_in) == "-":
+        return None
+
+    def read(line: str) -> "access_cache.Entry | None":
+        return access_cache.read(directory, line, own.profile_file, own.sign_in)
+
+    entry = read(asked)
+    if "force" not in wanted and entry is not None and entry.is_good(minimum) and not entry.is_early_due():
+        from devicelogin.tokens import turn
+
+        return turn.Turn(asked, entry)
+    try:
+        from devicelogin.tokens import single_flight
+
+        return single_flight.join(own, read, asked, min_valid=minimum, force="force" in wanted)
+    except Exception:  # no lock to be had: the full way says why
+        return None
+
+
+def _is_answered(turn: "turns.Turn", wanted: "dict[str, list[str]]") -> bool:
+    """Print the token of the turn where that is all there is to do, and tell whether it was."""
+    entry = turn.entry
+    if entry is None or turn.lock is not None or turn.error is not None:
+        return False
+    if "min_valid" in wanted and entry.lifetime() < float(wanted["min_valid"][-1]):
+        return False  # it deserves a warning
     # A terminal gets a remark, and a closed stdout its own exit code: both the full way.
     if sys.stdout is None or sys.stdout.isatty():
         return False
+    prefix = "Authorization: Bearer " if wanted.get("format", ["raw"])[-1] == "header" else ""
+    answer = f"{prefix}{entry.token}\n".encode()
     try:
         while answer:
             answer = answer[os.write(1, answer) :]

@@ -7,7 +7,13 @@ sign-in. Whatever measures a duration therefore asks the boot clock, which also 
 from __future__ import annotations
 
 import time
-from typing import Protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    # Importing typing costs as much as the whole warm path may; at run time a protocol is only a name.
+    Protocol = object
 
 
 class Clock(Protocol):

@@ -12,10 +12,10 @@ import contextlib
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from devicelogin import errors
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -15,18 +15,24 @@ from devicelogin.settings import paths
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from devicelogin.tokens import turn as turns
+
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
 
 @dataclass(slots=True)
 class Invocation:
-    """One call of the program. `profile` is None where nobody named one."""
+    """One call of the program. `profile` is None where nobody named one.
+
+    `turn` is what the entry point found or leads before anything else was imported.
+    """
 
     profile: str | None = None
     verbose: bool = False
     quiet: bool = False
     as_json: bool = False
     keyring_service: str | None = None
+    turn: turns.Turn | None = None
 
     @property
     def profile_name(self) -> str:

@@ -20,6 +20,8 @@ from devicelogin.terminal import messages
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from devicelogin.tokens import turn as turns
+
 #: The commands, in the order in which a person meets them, each with its line of help.
 _COMMANDS = {
     "demo": "The whole story on this machine; no tenant, no network.",
@@ -88,11 +90,14 @@ def _program(context: click.Context, profile: str | None, *, verbose: bool, quie
         _log_to_stderr()
 
 
-def run(arguments: Sequence[str]) -> int:  # noqa: PLR0911 - one line for each way of ending
-    """Run the command line and return the exit code. Catches everything that can happen; prints no traceback."""
+def run(arguments: Sequence[str], turn: turns.Turn | None = None) -> int:  # noqa: PLR0911 - one line for each way of ending
+    """Run the command line and return the exit code. Catches everything that can happen; prints no traceback.
+
+    `turn` is what the entry point found or leads for `token`.
+    """
     output.occupy_standard_descriptors()
     _catch_signals()
-    invocation = Invocation(as_json="--json" in arguments)
+    invocation = Invocation(as_json="--json" in arguments, turn=turn)
     try:
         result: Any = _program.main(list(arguments), prog_name="devicelogin", standalone_mode=False, obj=invocation)
         return result if isinstance(result, int) else 0

@@ -52,7 +52,7 @@ def command(
     """Run the command."""
     work = invocation.workplace({"min_valid": min_valid})
     wish = silent.Wish(scopes=checked_scopes(scopes), force=force_refresh)
-    token = work.silent_tokens().access_token(wish)
+    token = work.silent_tokens(invocation.turn).access_token(wish)
     for warning in token.warnings:
         output.say(messages.warning_line(warning))
     content = _content(token, shape, as_json=as_json)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from devicelogin import clock, http_session, models, secret_store
     from devicelogin.settings import resolve
     from devicelogin.tokens import cache_directory, silent
+    from devicelogin.tokens import turn as turns
 
 
 class Workplace:
@@ -78,8 +79,8 @@ class Workplace:
             min_valid=chosen.min_valid.value if chosen.min_valid.source.startswith("profile") else None,
         )
 
-    def silent_tokens(self) -> silent.SilentTokens:
-        """Return what gives access tokens without a person."""
+    def silent_tokens(self, turn: turns.Turn | None = None) -> silent.SilentTokens:
+        """Return what gives access tokens without a person; `turn` is one that was taken already."""
         from devicelogin.tokens import silent
 
         chosen = self.settings()
@@ -95,6 +96,7 @@ class Workplace:
             own_scopes=scopes.value if scopes.explicit else (),
             # Those of the profile are part of what the cache calls "own"; the environment may differ from call to call.
             is_own=not scopes.source.startswith("environment"),
+            turn=turn,
         )
 
     def _check_pinned(self, chosen: resolve.Settings) -> None:

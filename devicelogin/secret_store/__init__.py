@@ -12,11 +12,7 @@ to sign in (design decision D2); it is written down in the `sign-in` file and ne
 Names resolve on first use: who only waits for the lock imports neither stores nor their libraries.
 """
 
-from __future__ import annotations
-
-import importlib
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from devicelogin.secret_store.lock import ProfileLock, held_descriptors
     from devicelogin.secret_store.protocol import SecretStore
@@ -65,4 +61,6 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -13,7 +13,6 @@ import os
 import stat
 import sys
 import time
-from typing import TYPE_CHECKING, Self
 
 from devicelogin import errors, private_files
 
@@ -22,8 +21,10 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
     from devicelogin import clock
     from devicelogin.settings import paths as settings_paths

@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from devicelogin import clock, errors, models, secret_store
-from devicelogin.tokens import access_cache, cache_directory
+from devicelogin.tokens import access_cache, cache_directory, single_flight
+from devicelogin.tokens import turn as turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from devicelogin.settings.paths import ProfilePaths
 
@@ -27,8 +28,6 @@ _logger = logging.getLogger("devicelogin.tokens")
 SILENT_SECONDS = 75.0
 #: How long may whoever holds the lock work (seconds)? It gives up by itself before the waiters do.
 HOLDER_SECONDS = 45.0
-#: How long do we wait for somebody else's refresh (seconds)?
-WAITER_SECONDS = 60.0
 #: How long is a failed early refresh not tried again (seconds)?
 EARLY_PAUSE = 60.0
 #: How long must a token last to be printed although the refresh that was due failed (seconds)?
@@ -77,6 +76,7 @@ class SilentTokens:
         min_valid: float | None = None,
         own_scopes: tuple[str, ...] = (),
         is_own: bool = True,
+        turn: turns.Turn | None = None,
     ) -> None:
         self._paths = paths
         self._cache = cache
@@ -86,6 +86,7 @@ class SilentTokens:
         self._min_valid = min_valid
         self._own_scopes = own_scopes
         self._is_own = is_own
+        self._turn = turn
 
     def access_token(self, wish: Wish) -> models.AccessToken:
         """Return a token as wished: from the cache, from whoever is refreshing right now, or by a refresh of our own.
@@ -95,50 +96,42 @@ class SilentTokens:
         """
         if wish.min_valid is None and self._min_valid is not None:
             wish = dataclasses.replace(wish, min_valid=self._min_valid)
-        began = access_cache.boot_seconds()
         limit = clock.Deadline(SILENT_SECONDS)
-        asked = access_cache.scope_line(wish.scopes or (() if self._is_own else self._own_scopes))
-        forced = wish.force or wish.claims is not None
-        entry = self._cache.read(asked)
-        if entry is not None and not forced and entry.is_good(wish.min_valid):
-            return self._refreshed_early(entry, wish, limit) if entry.is_early_due() else _token(entry)
-        lock = secret_store.ProfileLock(self._paths)
+        turn = self._take_turn(wish)
+        if turn.error is not None:
+            return _still_useful(turn.entry, turn.error)
+        if turn.lock is None and turn.entry is not None:
+            return _token(turn.entry, _shortness(turn.entry, wish))
         try:
-            lock.acquire(clock.Deadline(WAITER_SECONDS))
-        except errors.TryLaterError as error:
-            return _still_useful(entry if not forced else None, error)
-        with _holding(lock):
-            entry = self._cache.read(asked) or entry
-            if entry is not None and (
-                (wish.claims is None and entry.was_received_since(began))
-                or (not forced and entry.is_good(wish.min_valid))
-            ):
-                return _token(entry)
-            try:
-                return self._refreshed(asked, wish, limit)
-            except errors.TryLaterError as error:
-                return _still_useful(entry if not forced else None, error)
-
-    def _refreshed_early(self, entry: access_cache.Entry, wish: Wish, limit: clock.Deadline) -> models.AccessToken:
-        """Return a newer token if nobody else is at it and it works at once; else the one at hand, which is good."""
-        lock = secret_store.ProfileLock(self._paths)
-        try:
-            if not lock.try_acquire():
-                return _token(entry)
+            return self._refreshed(turn.asked, wish, limit)
         except errors.DeviceLoginError as error:
-            _logger.debug("no early refresh: %s", error.code)
-            return _token(entry)
-        with _holding(lock):
-            current = self._cache.read(entry.asked)
-            if current is not None and not current.is_early_due():
-                return _token(current)
-            try:
-                return self._refreshed(entry.asked, wish, limit)
-            except errors.DeviceLoginError as error:
+            if turn.is_early and turn.entry is not None:
                 _logger.debug("early refresh failed: %s", error.code)
-                entry.postpone_early(EARLY_PAUSE)
-                self._cache.write(entry)
-                return _token(entry)
+                turn.entry.postpone_early(EARLY_PAUSE)
+                self._cache.write(turn.entry)
+                return _token(turn.entry)
+            if isinstance(error, errors.TryLaterError):
+                return _still_useful(turn.entry, error)
+            raise
+        finally:
+            turn.release()
+
+    def _take_turn(self, wish: Wish) -> turns.Turn:
+        asked = access_cache.scope_line(wish.scopes or (() if self._is_own else self._own_scopes))
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            if turn.asked == asked:
+                return turn
+            turn.release()
+        return single_flight.join(
+            self._paths,
+            self._cache.read,
+            asked,
+            min_valid=wish.min_valid,
+            force=wish.force or wish.claims is not None,
+            # A token that answers no claims challenge is not what was asked for, however new.
+            accepts_new=wish.claims is None,
+        )
 
     def _refreshed(self, asked: str, wish: Wish, limit: clock.Deadline) -> models.AccessToken:
         """Refresh, save, remember. The caller holds the lock."""
@@ -154,9 +147,7 @@ class SilentTokens:
         warnings = self._save(store, record, saved, answer)
         entry = cache_directory.new_entry(self._paths, asked, answer, min_valid=self._cache.min_valid)
         self._cache.write(entry)
-        if wish.min_valid is not None and entry.lifetime() < wish.min_valid:
-            warnings += (f"the token lasts {int(entry.lifetime())} s, less than the {int(wish.min_valid)} s asked for",)
-        return _token(entry, warnings)
+        return _token(entry, warnings + _shortness(entry, wish))
 
     def _load(self) -> tuple[secret_store.SecretStore, models.SecretRecord, secret_store.SavedSignIn]:
         """Return the store, the record and what it says. Raises LoginRequiredError where nothing is saved."""
@@ -210,15 +201,6 @@ class SilentTokens:
                 secret_store.write_times(self._paths, dataclasses.replace(times, refused=error.message))
 
 
-@contextlib.contextmanager
-def _holding(lock: secret_store.ProfileLock) -> Iterator[None]:
-    """Give an acquired lock back at the end."""
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def not_signed_in(profile: str) -> errors.LoginRequiredError:
     """Return the error for a profile that has no saved sign-in."""
     return errors.LoginRequiredError(
@@ -229,6 +211,13 @@ def not_signed_in(profile: str) -> errors.LoginRequiredError:
 def login_command(profile: str) -> str:
     """Return the command that signs in to `profile`, to be pasted."""
     return "devicelogin login" if profile == "default" else f"devicelogin login --profile {profile}"
+
+
+def _shortness(entry: access_cache.Entry, wish: Wish) -> tuple[str, ...]:
+    """Return the warning for a token that was just received and is shorter than wished; it is good all the same (D5)."""
+    if wish.min_valid is None or entry.lifetime() >= wish.min_valid:
+        return ()
+    return (f"the token lasts {int(entry.lifetime())} s, less than the {int(wish.min_valid)} s asked for",)
 
 
 def _still_useful(entry: access_cache.Entry | None, error: errors.DeviceLoginError) -> models.AccessToken:

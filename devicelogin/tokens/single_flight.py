@@ -1,0 +1,70 @@
+"""Who refreshes and who waits: of two hundred processes that find a token expired, one goes to the network (D6).
+
+Whoever misses takes the profile's lock and reads the cache again. Who then still finds nothing leads: it refreshes while it
+holds the lock. Everybody else finds the leader's token and has imported nothing heavy; so this module does not either.
+"""
+
+from devicelogin import clock, errors
+from devicelogin.secret_store import lock
+from devicelogin.tokens import access_cache, turn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from devicelogin.settings.paths import ProfilePaths
+
+    Read = Callable[[str], access_cache.Entry | None]
+
+#: How long do we wait for somebody else's refresh (seconds)?
+WAITER_SECONDS = 60.0
+
+
+def join(
+    paths: "ProfilePaths",
+    read: "Read",
+    asked: str,
+    *,
+    min_valid: "float | None" = None,
+    force: bool = False,
+    accepts_new: bool = True,
+) -> turn.Turn:
+    """Return the turn of one call that wants a token for the scope line `asked` that lasts `min_valid` seconds.
+
+    `read` looks into the cache. With `force` a token from before this call is not taken; one that came while waiting is,
+    unless `accepts_new` is false. Raises StoreUnusableError or ConfigError where there can be no lock.
+    """
+    began = access_cache.boot_seconds()
+    entry = read(asked)
+    own = lock.ProfileLock(paths)
+    if entry is not None and not force and entry.is_good(min_valid):
+        return _early(own, read, entry) if entry.is_early_due() else turn.Turn(asked, entry)
+    try:
+        own.acquire(clock.Deadline(WAITER_SECONDS))
+    except errors.TryLaterError as error:
+        return turn.Turn(asked, None if force else entry, error=error)
+    try:
+        entry = read(asked) or entry
+        if entry is not None:
+            came_meanwhile = accepts_new and entry.was_received_since(began)
+            if came_meanwhile or (not force and entry.is_good(min_valid)):
+                own.release()
+                return turn.Turn(asked, entry)
+    except BaseException:
+        own.release()
+        raise
+    return turn.Turn(asked, None if force else entry, held=own)
+
+
+def _early(own: "lock.ProfileLock", read: "Read", entry: access_cache.Entry) -> turn.Turn:
+    """Lead an early refresh if nobody else is at it; the token at hand is good in any case."""
+    try:
+        if not own.try_acquire():
+            return turn.Turn(entry.asked, entry)
+    except errors.DeviceLoginError:
+        return turn.Turn(entry.asked, entry)
+    current = read(entry.asked)
+    if current is not None and not current.is_early_due():
+        own.release()
+        return turn.Turn(entry.asked, current)
+    return turn.Turn(entry.asked, current or entry, held=own, is_early=True)
