@@ -78,9 +78,8 @@ class StreamAnswer:
 
 
 def _broken_off(error: Exception, host: str) -> errors.DeviceLoginError:
-    explained = failures.explain(error, host, None, sent=True)
-    if isinstance(explained, failures.NoAnswerError) and "in time" in explained.message:
-        return explained
+    if failures.is_time_out(error):
+        return failures.explain(error, host, None, sent=True)
     return errors.BadAnswerError(
         f"the answer of {host} broke off before its end",
         hint="what was printed of it is not the whole; run the command again",

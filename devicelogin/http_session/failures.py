@@ -91,6 +91,11 @@ def is_at_proxy(error: BaseException) -> bool:
     return any(isinstance(each, kinds) for each in causes(error))
 
 
+def is_time_out(error: BaseException) -> bool:
+    """Tell whether somebody was silent for too long."""
+    return any(isinstance(each, (TimeoutError, urllib3.exceptions.TimeoutError)) for each in causes(error))
+
+
 def explain(error: BaseException, host: str, proxy: Proxy | None, *, sent: bool) -> errors.DeviceLoginError:
     """Return what the failure of an exchange with `host` means; `sent`: had its request begun to leave?
 
@@ -117,7 +122,7 @@ def _words(chain: tuple[BaseException, ...]) -> str | None:
             return words
     if any(isinstance(each, urllib3.exceptions.NewConnectionError) for each in chain):
         return "could not connect"
-    if any(isinstance(each, (TimeoutError, urllib3.exceptions.TimeoutError)) for each in chain):
+    if is_time_out(chain[0]):
         return "no answer in time"
     if any(isinstance(each, _CUT) for each in chain):
         return "the connection was cut"

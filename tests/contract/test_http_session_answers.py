@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import pytest
 
 from devicelogin import clock, errors, http_session
 from devicelogin.emulator import Emulator, Fault
+from devicelogin.emulator.messages import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -332,6 +334,37 @@ def test_a_truncated_compressed_stream_is_a_bad_answer(
     """Chunked and compressed, as Graph sends it: wherever it is cut, it is noticed."""
     emulator.script("me", [Fault.truncate(count)])
     answer = session.stream("GET", f"{emulator.graph_root}/v1.0/me")
+    with pytest.raises(errors.BadAnswerError):
+        list(answer.chunks())
+
+
+_PACKED = gzip.compress(b"part one ") + gzip.compress(b"part two" * 50_000)
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "is_whole"),
+    [
+        (_PACKED, "gzip", True),
+        (_PACKED, "X-GZip ", True),
+        (b"", "gzip", True),
+        (_PACKED[:-1], "gzip", False),
+        (_PACKED[:-200], "gzip", False),
+        (_PACKED[:10], "gzip", False),
+        (_PACKED[:60] + b"damage" + _PACKED[66:], "gzip", False),
+        (b"plain text", "gzip", False),
+        (b"plain text", "br", False),
+    ],
+)
+def test_a_compressed_stream_is_whole_or_an_error(
+    emulator: Emulator, session: http_session.HttpSession, body: bytes, encoding: str, is_whole: bool
+) -> None:
+    """A right Content-Length does not make a cut or damaged gzip stream whole."""
+    sent = Answer(status=200, body=body, headers=(("Content-Encoding", encoding),))
+    emulator.script("graph", [Fault(replacement=lambda _request, _now: sent)])
+    answer = session.stream("GET", f"{emulator.graph_root}/v1.0/x")
+    if is_whole:
+        assert b"".join(answer.chunks()) == (b"part one " + b"part two" * 50_000 if body else b"")
+        return
     with pytest.raises(errors.BadAnswerError):
         list(answer.chunks())
 
