@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import gc
 import itertools
 import os
 import socket
@@ -195,7 +196,7 @@ def test_other_answers_are_sent_as_they_are(client: Client) -> None:
 
 def test_broken_clients_leave_no_trace(emulator: Emulator, capfd: pytest.CaptureFixture[str]) -> None:
     """Plain HTTP, noise, a cut handshake, a cut request: nothing is printed and the next client is served."""
-    for noise in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", os.urandom(300)):
+    for noise in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", os.urandom(300)) * 25:
         with socket.create_connection(("127.0.0.1", emulator.port)) as plain:
             plain.sendall(noise)
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -213,7 +214,22 @@ def test_broken_clients_leave_no_trace(emulator: Emulator, capfd: pytest.Capture
     with Client(emulator) as client:
         assert document(client).status_code == 200
     emulator.close()
+    gc.collect()  # a socket that was lost would warn now
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_client_that_is_gone_before_the_handshake_costs_no_descriptor(emulator: Emulator) -> None:
+    """A process that is killed while it connects: its socket is closed, not lost (a lost one fails this test)."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        killed = socket.create_connection(listener.getsockname())
+        connection, address = listener.accept()
+        killed.sendall(b"x")
+        killed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        killed.close()
+        time.sleep(0.05)
+        emulator._server._serve(connection, address)
+    assert connection.fileno() == -1
+    gc.collect()
 
 
 def test_two_hundred_clients_at_once_are_all_served(emulator: Emulator) -> None:

@@ -125,7 +125,8 @@ def test_the_page_shows_hostile_text_as_text(client: Client) -> None:
     client.headers["x-app-name"] = bad
     question = ask(client, client.start()["user_code"])
     prefilled = client.get(client.emulator.signin_uri, params={"user_code": bad})
-    for page in (question, prefilled):
+    done = decide(client, question, "accept", client.emulator.users[0].object_id)
+    for page in (question, prefilled, done):
         assert "&lt;script&gt;" in page.text
         assert "<script" not in page.text
         assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
