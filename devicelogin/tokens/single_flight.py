@@ -44,7 +44,8 @@ def join(
     except errors.TryLaterError as error:
         return turn.Turn(asked, None if force else entry, error=error)
     try:
-        entry = read(asked) or entry
+        # Only what is read now: a logout or another sign-in may have come in between.
+        entry = read(asked)
         if entry is not None:
             came_meanwhile = accepts_new and entry.was_received_since(began)
             if came_meanwhile or (not force and entry.is_good(min_valid)):
@@ -67,4 +68,5 @@ def _early(own: "lock.ProfileLock", read: "Read", entry: access_cache.Entry) -> 
     if current is not None and not current.is_early_due():
         own.release()
         return turn.Turn(entry.asked, current)
-    return turn.Turn(entry.asked, current or entry, held=own, is_early=True)
+    # Without one now, the sign-in has changed in between, and the token at hand is not to be used any more.
+    return turn.Turn(entry.asked, current, held=own, is_early=current is not None)
