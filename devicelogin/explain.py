@@ -62,6 +62,9 @@ _CLIENT = (
     "check the Application (client) ID and the tenant in the app registration: {login} --client-id ID --tenant TENANT"
 )
 
+#: Entra's loop detection: the same request too often in a row.
+_LOOP = 50196
+
 #: What the numbers mean; the evidence for each stands in Microsoft's error code reference.
 _KNOWN: dict[int, _Advice] = {
     # the app registration
@@ -160,7 +163,7 @@ _KNOWN: dict[int, _Advice] = {
     500021: _Advice("tenant restrictions block it", _BLOCKED, admin=True),
     500212: _Advice("a cross-tenant policy blocks it", _BLOCKED, admin=True),
     # loops
-    50196: _Advice("too many requests in a row", "wait some minutes; nothing was lost"),
+    _LOOP: _Advice("too many requests in a row", "wait some minutes; nothing was lost"),
 }
 
 
@@ -253,7 +256,9 @@ def _before_saved(refusal: Refusal, profile: str, subject: str) -> errors.Device
 
 
 def _is_transient(refusal: Refusal) -> bool:
-    return refusal.error in TRANSIENT or refusal.number == 50196
+    # The one number that overrides an `error` (D9): Entra's loop detection says invalid_grant as well, but the refresh token
+    # is good again in some minutes, and nobody can mend it by signing in.
+    return refusal.error in TRANSIENT or (refusal.error == "invalid_grant" and refusal.number == _LOOP)
 
 
 def _transient(refusal: Refusal) -> errors.DeviceLoginError:
