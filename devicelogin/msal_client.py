@@ -290,7 +290,9 @@ def _clean_token_answer(body: dict[str, Any], answer: JsonAnswer) -> None:
         return
     if answer.status != 200:
         raise errors.TryLaterError(
-            f"{answer.host} answered with HTTP {answer.status}", hint="nothing was lost; try again"
+            f"{answer.host} did not answer the request for a token",
+            hint="nothing was lost; try again",
+            detail=f"HTTP {answer.status}",
         )
     kind = body.get("token_type")
     token = body.get("access_token")

@@ -147,7 +147,7 @@ def _takes_file(invocation: Invocation, error: errors.StoreUnusableError) -> boo
     """Explain in three lines and ask once (D4). Without a terminal the answer is no, and the error says what to do."""
     if not invocation.can_ask():
         return False
-    view = screen.Screen(sys.stderr, environ=os.environ)
+    view = screen.Screen(output.people(), environ=os.environ)
     first, *others = _SEALED_FILE
     for text in (f"{first} {redaction.printable(error.message)}.", *others):
         for line in screen.wrapped(text, view.columns - 1):

@@ -81,6 +81,11 @@ def say(line: str) -> None:
         sys.stderr.flush()
 
 
+def people() -> TextIO:
+    """Return stderr, or where it is closed, a stream that goes nowhere."""
+    return sys.stderr if sys.stderr is not None else open(os.devnull, "w", encoding="utf-8")
+
+
 def occupy_standard_descriptors() -> None:
     """Put /dev/null where stdin, stdout or stderr is closed, so that no file of ours gets their number.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from devicelogin import errors
+from devicelogin.cli import output
 from devicelogin.settings import shapes
 from devicelogin.terminal import ask, screen
 
@@ -33,7 +33,7 @@ def ask_for_app(flags: dict[str, object], *, needs_tenant: bool, stdin: TextIO) 
 
     Raises UsageError where the person gives up.
     """
-    view = screen.Screen(sys.stderr, environ=os.environ)
+    view = screen.Screen(output.people(), environ=os.environ)
     for line in STEPS.splitlines():
         view.line(line)
     flags["client_id"] = ask.ask(view, stdin, "Application (client) ID: ", check=_checked(shapes.client_id))

@@ -39,7 +39,7 @@ class SignInScreen:
         self._can_ask = can_ask
         self._note_below = note_below
         self._shown = shown
-        self._screen = screen.Screen(sys.stderr, environ=os.environ)
+        self._screen = screen.Screen(output.people(), environ=os.environ)
         # Another authority than Microsoft's has its own pages, on hosts that nobody can know beforehand.
         host = urlsplit(chosen.authority_url.value).hostname or ""
         known = clouds.VERIFICATION_HOSTS if host in clouds.KNOWN_LOGIN_HOSTS or not chosen.is_oidc else None

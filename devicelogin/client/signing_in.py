@@ -121,7 +121,8 @@ class _Login:
 
     def run(self) -> models.SignIn:
         with self._work.connect(self._chosen.ca_file.value) as http:
-            provider = authority.request_provider(http, self._chosen.authority_url.value, is_oidc=self._chosen.is_oidc)
+            url, is_oidc = self._chosen.authority_url.value, self._chosen.is_oidc
+            provider = authority.known_provider(http, self._work.paths.provider, url, is_oidc=is_oidc, anew=True)
             if provider.device_authorization_endpoint is None:
                 raise _no_device_flow(provider)
             if provider.is_oidc and provider.other_hosts():

@@ -52,6 +52,7 @@ def logout(work: Workplace) -> Outcome:
         secret_store.remove_set_aside(work.paths)
         if sign_in.location.kind == "file":
             private_files.remove(work.paths.key_file)  # it opens nothing any more
+        private_files.remove(work.paths.provider)
         secret_store.remove_sign_in(work.paths)
     return Outcome(account=sign_in.account, revoked=revoked, notes=tuple(notes))
 
@@ -92,7 +93,8 @@ def _revoked(work: Workplace, sign_in: models.SignIn) -> bool:
     chosen = work.settings()
     with work.connect(chosen.ca_file.value, clock.Deadline(REVOKE_SECONDS)) as http:
         # SECURITY: to the authority of the sealed record, not to one that the settings name now.
-        provider = authority.request_provider(http, saved.sign_in.authority, is_oidc=saved.sign_in.is_oidc)
+        issuer, is_oidc = saved.sign_in.authority, saved.sign_in.is_oidc
+        provider = authority.known_provider(http, work.paths.provider, issuer, is_oidc=is_oidc)
         if provider.revocation_endpoint is None:
             raise errors.ConfigError(f"{provider.origin} offers no revocation")
         form = {

@@ -129,27 +129,48 @@ class Refresher:
         claims: str | None,
     ) -> models.TokenAnswer:
         """Return the provider's answer. Raises what `msal_client.MsalClient.refresh` raises; BadAnswerError for another's."""
-        from devicelogin import authority, http_session, msal_client
         from devicelogin.signin import id_token
 
         sign_in = saved.sign_in
         with self.workplace.connect(self.chosen.ca_file.value, deadline) as http:
-            provider = authority.request_provider(http, sign_in.authority, is_oidc=sign_in.is_oidc)
-            client = msal_client.MsalClient(http, provider, client_id=sign_in.client_id, profile=self.workplace.profile)
-            who = sign_in.account.username
             try:
-                answer = client.refresh(saved.credentials, scopes, who=who, claims=claims)
-            except errors.TryLaterError as error:
-                # The request may have been carried out. Entra keeps the old refresh token valid, so asking again is
-                # safe; a server with one-time tokens refuses, which is then the truth.
-                lost = isinstance(error, http_session.NoAnswerError) and error.request_may_have_arrived
-                if not lost or deadline.passed():
+                answer = self._request(http, saved, scopes, deadline=deadline, claims=claims)
+            except errors.DeviceLoginError as error:
+                # What is kept of the provider may be out of date: its endpoints moved, or the tenant did.
+                if not (error.detail or "").startswith(("HTTP 404", "invalid_tenant")) or deadline.passed():
                     raise
-                answer = client.refresh(saved.credentials, scopes, who=who, claims=claims)
+                answer = self._request(http, saved, scopes, deadline=deadline, claims=claims, anew=True)
         if answer.id_token is not None and not id_token.names_same_person(answer.id_token, sign_in.account):
             raise errors.BadAnswerError(
-                f"{provider.origin} answered the refresh with another person's token; nothing was saved",
+                f"{sign_in.authority} answered the refresh with another person's token; nothing was saved",
                 hint="tell the operator of that server; the saved sign-in is unchanged",
                 code="other_account",
             )
         return answer
+
+    def _request(
+        self,
+        http: http_session.HttpSession,
+        saved: secret_store.SavedSignIn,
+        scopes: tuple[str, ...],
+        *,
+        deadline: clock.Deadline,
+        claims: str | None,
+        anew: bool = False,
+    ) -> models.TokenAnswer:
+        from devicelogin import authority, http_session, msal_client
+
+        sign_in, work = saved.sign_in, self.workplace
+        provider = authority.known_provider(
+            http, work.paths.provider, sign_in.authority, is_oidc=sign_in.is_oidc, anew=anew
+        )
+        client = msal_client.MsalClient(http, provider, client_id=sign_in.client_id, profile=work.profile)
+        who = sign_in.account.username
+        try:
+            return client.refresh(saved.credentials, scopes, who=who, claims=claims)
+        except http_session.NoAnswerError as error:
+            # The request may have been carried out. Entra keeps the old refresh token valid, so asking again is safe; a
+            # server with one-time tokens refuses, which is then the truth.
+            if not error.request_may_have_arrived or deadline.passed():
+                raise
+            return client.refresh(saved.credentials, scopes, who=who, claims=claims)

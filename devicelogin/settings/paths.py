@@ -104,6 +104,11 @@ class ProfilePaths:
         return os.path.join(self.state, "login-lock")
 
     @property
+    def provider(self) -> str:
+        """The identity provider's discovery document, kept for a day."""
+        return os.path.join(self.state, "provider")
+
+    @property
     def record(self) -> str:
         """The sealed record, where the store is the file."""
         return os.path.join(self.state, "record")

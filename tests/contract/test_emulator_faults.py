@@ -223,7 +223,6 @@ def test_a_client_that_is_gone_before_the_handshake_costs_no_descriptor(emulator
     with socket.create_server(("127.0.0.1", 0)) as listener:
         killed = socket.create_connection(listener.getsockname())
         connection, address = listener.accept()
-        killed.sendall(b"x")
         killed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         killed.close()
         time.sleep(0.05)

@@ -61,10 +61,20 @@ def request_provider(http: HttpSession, url: str, *, is_oidc: bool) -> Provider:
     Raises ConfigError for an unknown tenant, an issuer that is not the URL, or endpoints on a foreign host;
     BadAnswerError for a document that is none; TryLaterError where the network or the server fails.
     """
+    return check_document(request_document(http, url, is_oidc=is_oidc), url, is_oidc=is_oidc)
+
+
+def request_document(http: HttpSession, url: str, *, is_oidc: bool) -> dict[str, object]:
+    """Fetch the discovery document of `url`, unchecked. Raises as `request_provider` does for an answer that is none."""
     answer = http.get_json(discovery_url(url, is_oidc=is_oidc), headers={"Accept": "application/json"})
     if answer.status != 200:
         raise _refused(answer, url, is_oidc=is_oidc)
-    provider = _parse(answer.body, url, is_oidc=is_oidc)
+    return answer.body
+
+
+def check_document(document: dict[str, object], url: str, *, is_oidc: bool) -> Provider:
+    """Return what the discovery document of `url` says, after checking it. Raises as `request_provider` does."""
+    provider = _parse(document, url, is_oidc=is_oidc)
     _check_issuer(provider)
     _check_endpoints(provider)
     return provider
