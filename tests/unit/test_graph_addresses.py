@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 import pytest
@@ -226,6 +227,24 @@ def test_an_address_that_may_lead_elsewhere_is_refused(address: str) -> None:
         addresses.resolve(address, ROOT)
     assert caught.value.message.isprintable()
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("//evil.example/me", "names another host"),
+        ("https://evil.example/me", "on another host than https://graph.microsoft.com"),
+        ("me\\x", "a backslash or a #"),
+        ("me/../x", "a part . or .."),
+        ("me\x1b[2J", "a control character"),
+        ("", "empty"),
+        ("me?a=100%", "write %25"),
+    ],
+)
+def test_a_refused_address_says_why(address: str, reason: str) -> None:
+    """Who mistyped an address reads what was wrong with it."""
+    with pytest.raises(errors.UsageError, match=re.escape(reason)):
+        addresses.resolve(address, ROOT)
 
 
 @pytest.mark.parametrize(("given_address", "target"), TAKEN.items(), ids=lambda value: ascii(value)[:60])
