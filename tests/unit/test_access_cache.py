@@ -7,9 +7,10 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from devicelogin.tokens import access_cache
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from devicelogin.tokens import access_cache
 
 if TYPE_CHECKING:
     from pathlib import Path

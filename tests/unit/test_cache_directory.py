@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sandbox
+
 from devicelogin.tokens import access_cache, cache_directory
 
 if TYPE_CHECKING:

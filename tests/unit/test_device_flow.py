@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from devicelogin import errors, http_session, models
-from devicelogin.signin import device_flow
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from devicelogin import errors, http_session, models
+from devicelogin.signin import device_flow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

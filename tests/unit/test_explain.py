@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from devicelogin import errors, explain
 from hypothesis import given
 from hypothesis import strategies as st
+
+from devicelogin import errors, explain
 
 START, POLL, REFRESH = "start", "poll", "refresh"
 

@@ -9,10 +9,11 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from devicelogin import authority, errors, models
-from devicelogin.signin import id_token
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from devicelogin import authority, errors, models
+from devicelogin.signin import id_token
 
 TENANT = "3f1c7a52-8d0e-4b6f-9a35-6c2e1d4b8a70"
 OTHER = "b7e0d9c4-15a2-4f3b-8c6d-2a9f7e5b3d18"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from devicelogin.signin import scopes
 
 GRAPH = "https://graph.microsoft.com"
