@@ -104,13 +104,9 @@ class SignInScreen:
         profile = "" if self.work.profile == "default" else f" --profile {self.work.profile}"
         self._prompt.done(
             f"Signed in as {account.username}{name}.",
-            f"The refresh token is kept in {_place(sign_in.location)}, {protection}.",
+            f"The refresh token is kept {'in a sealed file, ' * (sign_in.location.kind == 'file')}{protection}.",
             f"Next: devicelogin token{profile}, or devicelogin {'graph me' if sign_in.graph_root else 'status'}{profile}",
         )
-
-
-def _place(location: models.StoreLocation) -> str:
-    return "a sealed file" if location.kind == "file" else "the system keyring"
 
 
 def _user() -> str | None:

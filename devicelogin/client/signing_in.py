@@ -242,8 +242,8 @@ class _Login:
         secret_store.write_sign_in(paths, sign_in)
         try:
             self._store.save(record)
-        except BaseException:
-            self._restore_trace()
+        except errors.DeviceLoginError:
+            self._take_back(sign_in)
             raise
         now = int(time.time())
         secret_store.write_times(paths, models.Times(generation=generation, made=now, last_refreshed=now))
@@ -252,12 +252,20 @@ class _Login:
         secret_store.write_sign_in(paths, done)
         return done
 
-    def _restore_trace(self) -> None:
+    def _take_back(self, sign_in: models.SignIn) -> None:
+        """After a save that failed: no trace of what is not there, no secret without its trace.
+
+        Where the old secret lies in the same place the store has kept it. Elsewhere, what may have been written must be
+        gone before its trace goes; until then it stays "pending". A signal in the middle of a save leaves it so as well.
+        """
+        paths, old = self._work.paths, self._old
         with contextlib.suppress(errors.DeviceLoginError):
-            if self._old is not None:
-                secret_store.write_sign_in(self._work.paths, self._old)
+            if old is None or old.location != sign_in.location:
+                self._store.delete()
+            if old is not None:
+                secret_store.write_sign_in(paths, old)
             else:
-                secret_store.remove_sign_in(self._work.paths)
+                secret_store.remove_sign_in(paths)
 
     def _delete_old_secret(self, sign_in: models.SignIn) -> None:
         secret_store.remove_set_aside(self._work.paths)
