@@ -45,7 +45,9 @@ _THROTTLED = frozenset({429, 503, 504})
 #: 5xx answers that a later try will not mend: not implemented, HTTP version, storage quota.
 _LASTING = frozenset({501, 505, 507})
 
+#: How much of a refusal is read, in bytes and seconds? Its explanation is worth no more.
 _ERROR_BODY_LIMIT = 65_536
+_ERROR_BODY_SECONDS = 2.0
 
 #: The longest pause between two tries where Graph does not say how long, in seconds.
 _BACKOFF_LIMIT = 20.0
@@ -247,11 +249,11 @@ def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _read_refusal(answer: http_session.StreamAnswer) -> _Refusal:
-    body = bytearray()
+    body, patience = bytearray(), clock.Deadline(_ERROR_BODY_SECONDS)
     try:
         for chunk in answer.chunks():
             body += chunk
-            if len(body) > _ERROR_BODY_LIMIT:
+            if len(body) > _ERROR_BODY_LIMIT or patience.passed():
                 break
         parsed = json.loads(body)
     except (errors.DeviceLoginError, ValueError, RecursionError):

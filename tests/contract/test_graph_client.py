@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import datetime as dt
 import json
 import time
@@ -332,6 +333,30 @@ def test_a_refusal_without_a_readable_explanation_is_still_22(
         client.request("GET", "users/x")
     assert caught.value.message == f"127.0.0.1:{emulator.port} answered 404"
     assert caught.value.detail == "HTTP 404"
+
+
+@pytest.mark.parametrize("rate", [1_000_000, 20])
+def test_an_endless_explanation_is_not_waited_for(emulator: Emulator, client: graph.GraphClient, rate: float) -> None:
+    """A refusal that goes on for megabytes, or drips, is 22 all the same."""
+    endless = Fault.text("x" * 9_000_000, status=404)
+    emulator.script("graph", [dataclasses.replace(endless, body_rate=rate)])
+    started = time.monotonic()
+    with pytest.raises(errors.HttpAnswerError):
+        client.request("GET", "users/x")
+    assert time.monotonic() - started < (1.5 if rate > 1000 else 4)
+
+
+def test_a_new_connection_is_made_after_a_503(
+    emulator: Emulator, session: http_session.HttpSession, client: graph.GraphClient
+) -> None:
+    """It may lead to a machine that is well (Graph's best practices)."""
+    client.request("GET", "me").close()
+    pools = session._adapter.poolmanager.pools
+    (before,) = [pools[key] for key in pools.keys()]  # noqa: SIM118 - urllib3's container is no dict
+    emulator.script("me", [Fault.status(503, retry_after="1")])
+    client.request("GET", "me").close()
+    (after,) = [pools[key] for key in pools.keys()]  # noqa: SIM118
+    assert after is not before
 
 
 @pytest.mark.parametrize("status", [429, 503, 504])
