@@ -121,7 +121,7 @@ def replace(file: Path) -> None:
 @pytest.mark.parametrize("which", ["profile", "sign_in"])
 @pytest.mark.parametrize(
     "change",
-    [edit_in_place, replace, lambda file: file.unlink(), lambda file: os.utime(file), lambda f: f.chmod(0o600)],
+    [edit_in_place, replace, lambda file: file.unlink(), os.utime, lambda f: f.chmod(0o600)],
 )
 def test_any_change_of_profile_or_sign_in_makes_the_token_void(files: Files, which: str, change: object) -> None:
     """D5: an edit, a login, a logout is seen at once, also where size and mtime were put back."""

@@ -149,7 +149,7 @@ def test_nothing_of_the_servers_paragraph_is_shown_but_the_number(stage: str) ->
 @given(
     st.dictionaries(
         st.sampled_from(["error", "suberror", "error_codes", "error_description", "correlation_id", "claims"]),
-        st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda x: st.lists(x)),
+        st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists),
     )
 )
 def test_an_error_of_any_shape_is_read(answer: dict[str, object]) -> None:
