@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
-import logging
 import signal
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -12,10 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 import devicelogin
-from devicelogin import errors, redaction
+from devicelogin import errors
 from devicelogin.cli import output
 from devicelogin.cli.invocation import Invocation
-from devicelogin.terminal import messages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,13 +115,20 @@ def run(arguments: Sequence[str], turn: turns.Turn | None = None) -> int:  # noq
 
 
 def _report(error: errors.DeviceLoginError, invocation: Invocation) -> int:
+    # Most calls end without an error, and `--help` and `--version` should come at once.
     if invocation.as_json:
+        import json
+
+        from devicelogin import redaction
+
         shown = {
             key: redaction.printable(value) if isinstance(value, str) else value
             for key, value in error.as_json().items()
         }
         output.say(json.dumps(shown))
     else:
+        from devicelogin.terminal import messages
+
         for line in messages.error_lines(error):
             output.say(line)
     return error.exit_code
@@ -168,6 +172,10 @@ def _catch_signals() -> None:
 
 
 def _log_to_stderr() -> None:
+    import logging
+
+    from devicelogin import redaction
+
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(redaction.RedactingFilter())
     handler.setFormatter(logging.Formatter("devicelogin: %(name)s: %(message)s"))

@@ -9,7 +9,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
-from devicelogin import errors, private_files
+from devicelogin import errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -68,6 +68,8 @@ def write_file(path: str, content: bytes) -> None:
         raise _no_file(path, "it exists and is not a regular file")
     if facts is not None and hasattr(os, "getuid") and facts.st_uid != os.getuid():
         raise _no_file(path, "it belongs to somebody else")
+    from devicelogin import private_files
+
     try:
         private_files.replace_beside(path, content)
     except OSError as error:

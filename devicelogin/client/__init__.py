@@ -8,14 +8,15 @@ token    cache -> lock -> cache again -> secret store -> silent refresh -> secre
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
-from devicelogin import models, settings
+from devicelogin import settings
 from devicelogin.client.workplace import Workplace
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from devicelogin import models
     from devicelogin.secret_store import SecretStore
 
 __all__ = ["DeviceLogin", "Workplace", "profiles"]

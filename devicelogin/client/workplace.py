@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING
-
 from devicelogin import errors, settings
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -113,12 +111,12 @@ class Workplace:
                 settings.check_pinned(chosen, trace)
 
 
-@dataclasses.dataclass(frozen=True)
 class Refresher:
     """Exchanges a saved refresh token at the provider that the record names, and at no other."""
 
-    workplace: Workplace
-    chosen: resolve.Settings
+    def __init__(self, workplace: Workplace, chosen: resolve.Settings) -> None:
+        self.workplace = workplace
+        self.chosen = chosen
 
     def __call__(
         self,
