@@ -315,7 +315,7 @@ def _store(
         key=key if isinstance(key, str) else "command",
         bind=chosen.bind.value,
         patient=patient,
-        **({"service": work.keyring_service} if work.keyring_service is not None else {}),
+        service=work.keyring_service,
     )
 
 

@@ -86,10 +86,12 @@ def _revoke(work: Workplace, sign_in: models.SignIn, notes: list[str]) -> bool:
 
 
 def _revoked(work: Workplace, sign_in: models.SignIn) -> bool:
+    from devicelogin.tokens import silent
+
     record = work.open_store(sign_in).load()
     if record is None:
         return False
-    saved = secret_store.unpack_record(record, login="devicelogin login")
+    saved = secret_store.unpack_record(record, login=silent.login_command(work.profile))
     chosen = work.settings()
     with work.connect(chosen.ca_file.value, clock.Deadline(REVOKE_SECONDS)) as http:
         # SECURITY: to the authority of the sealed record, not to one that the settings name now.

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from devicelogin import errors, models, redaction
-from devicelogin.secret_store import hints, key_sources, keyring_store, machine, sealed_file
+from devicelogin.secret_store import hints, key_sources, machine
 
 if TYPE_CHECKING:
     from devicelogin.secret_store import protocol
     from devicelogin.settings import paths as settings_paths
+
+#: Under which service do the items stand in a keyring?
+SERVICE = "devicelogin"
 
 
 def open_store(
@@ -23,9 +26,14 @@ def open_store(
 
     Raises ConfigError or DataBadError where this version cannot tell what `location` means.
     """
+    # Each store brings what the other does not need, and `status` must be quick.
     if location.kind == "file":
+        from devicelogin.secret_store import sealed_file
+
         return sealed_file.SealedFile(location, paths, name)
     if location.kind == "keyring" or location.kind.startswith("keyring:"):
+        from devicelogin.secret_store import keyring_store
+
         return keyring_store.KeyringStore(location, paths, name, patient=patient)
     raise _unknown_store(location.kind)
 
@@ -37,7 +45,7 @@ def choose_store(
     key: str = key_sources.KeyFile.name,
     bind: str | None = None,
     patient: bool = False,
-    service: str = keyring_store.SERVICE,
+    service: str = SERVICE,
 ) -> protocol.SecretStore:
     """Return the store that `wanted` names, after it passed its probe.
 
@@ -53,7 +61,13 @@ def choose_store(
             )
         location = models.StoreLocation(kind="file", key=key, bind=bind or machine.binding())
     elif wanted in {"auto", "keyring"} or wanted.startswith("keyring:"):
-        location = keyring_store.new_location("keyring" if wanted == "auto" else wanted, paths, service)
+        from devicelogin.secret_store import keyring_store
+
+        from devicelogin.secret_store import keyring_store
+
+        location = keyring_store.new_location(
+            "keyring" if wanted == "auto" else wanted, paths, service or keyring_store.SERVICE
+        )
     else:
         raise _unknown_store(wanted)
     store = open_store(location, paths, patient=patient)
