@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import signal
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -94,6 +95,9 @@ def run(arguments: Sequence[str], turn: turns.Turn | None = None) -> int:  # noq
     """
     output.occupy_standard_descriptors()
     _catch_signals()
+    if not sys.warnoptions:
+        # Warnings are for programmers: urllib3 has one for boards whose clock is not set.
+        warnings.simplefilter("ignore")
     invocation = Invocation(as_json="--json" in arguments, turn=turn)
     try:
         result: Any = _program.main(list(arguments), prog_name="devicelogin", standalone_mode=False, obj=invocation)
@@ -108,10 +112,11 @@ def run(arguments: Sequence[str], turn: turns.Turn | None = None) -> int:  # noq
         return _interrupted(signal.SIGINT, "interrupted")
     except Ended as end:
         return _interrupted(end.number, "ended by a signal")
-    except output.ReaderGoneError:
+    except (output.ReaderGoneError, SystemExit):  # click exits so where nobody reads the help
+        output.abandon_stdout()
         return 128 + 13
     except Exception as error:
-        return _report(_bug(error), invocation)
+        return _report(_unwritten(error) or _bug(error), invocation)
 
 
 def _report(error: errors.DeviceLoginError, invocation: Invocation) -> int:
@@ -140,15 +145,26 @@ def _usage(error: click.UsageError) -> errors.UsageError:
     return errors.UsageError(message[:1].lower() + message[1:], hint=f"{command} --help")
 
 
-def _bug(error: Exception) -> errors.InternalError:
-    # SECURITY: neither the message nor the traceback of an unknown error is shown: both may quote what is secret.
-    where = "an unknown place"
-    trace = error.__traceback__
+def _unwritten(error: Exception) -> errors.OutputError | None:
+    """Return the error for help that click could not write to stdout, None where it is something else."""
+    if not isinstance(error, OSError) or not _where(error).startswith("click."):
+        return None
+    output.abandon_stdout()
+    return output.cannot_write(error)
+
+
+def _where(error: Exception) -> str:
+    where, trace = "an unknown place", error.__traceback__
     while trace is not None:
         where = f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"
         trace = trace.tb_next
+    return where
+
+
+def _bug(error: Exception) -> errors.InternalError:
+    # SECURITY: neither the message nor the traceback of an unknown error is shown: both may quote what is secret.
     return errors.InternalError(
-        f"this is a bug in devicelogin: {type(error).__name__} in {where}",
+        f"this is a bug in devicelogin: {type(error).__name__} in {_where(error)}",
         hint=f"please report this line and the version, devicelogin {devicelogin.__version__}; nothing saved was deleted",
     )
 

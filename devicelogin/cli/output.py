@@ -43,13 +43,11 @@ def guarded() -> Iterator[TextIO]:
         yield stream
         stream.flush()
     except BrokenPipeError:
-        _abandon_stdout()
+        abandon_stdout()
         raise ReaderGoneError from None
     except OSError as error:
-        _abandon_stdout()
-        raise errors.OutputError(
-            f"cannot write the result to stdout: {error.strerror}", hint="look at what stdout is connected to"
-        ) from error
+        abandon_stdout()
+        raise cannot_write(error) from error
 
 
 def write_file(path: str, content: bytes) -> None:
@@ -105,8 +103,15 @@ def _no_file(path: str, why: str) -> errors.OutputError:
     return errors.OutputError(f"cannot write the token to {path}: {why}", hint="name another file with --output-file")
 
 
-def _abandon_stdout() -> None:
-    # Python flushes stdout once more at exit and would complain about it there.
+def cannot_write(error: OSError) -> errors.OutputError:
+    """Return the error for a result that stdout did not take."""
+    return errors.OutputError(
+        f"cannot write the result to stdout: {error.strerror}", hint="look at what stdout is connected to"
+    )
+
+
+def abandon_stdout() -> None:
+    """Let stdout lead nowhere: Python flushes it once more at exit and would complain about it there."""
     with contextlib.suppress(OSError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)

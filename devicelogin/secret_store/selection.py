@@ -11,9 +11,6 @@ if TYPE_CHECKING:
     from devicelogin.secret_store import protocol
     from devicelogin.settings import paths as settings_paths
 
-#: Under which service do the items stand in a keyring?
-SERVICE = "devicelogin"
-
 
 def open_store(
     location: models.StoreLocation,
@@ -45,7 +42,7 @@ def choose_store(
     key: str = key_sources.KeyFile.name,
     bind: str | None = None,
     patient: bool = False,
-    service: str = SERVICE,
+    service: str | None = None,
 ) -> protocol.SecretStore:
     """Return the store that `wanted` names, after it passed its probe.
 
@@ -61,8 +58,6 @@ def choose_store(
             )
         location = models.StoreLocation(kind="file", key=key, bind=bind or machine.binding())
     elif wanted in {"auto", "keyring"} or wanted.startswith("keyring:"):
-        from devicelogin.secret_store import keyring_store
-
         from devicelogin.secret_store import keyring_store
 
         location = keyring_store.new_location(
