@@ -1,0 +1,170 @@
+"""No secret where it does not belong: every command at its most verbose, failing, interrupted, watched from outside."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import sandbox
+
+from devicelogin.emulator import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def box() -> Iterator[sandbox.Box]:
+    with sandbox.opened() as opened:
+        yield opened
+
+
+class Watcher(threading.Thread):
+    """Reads the arguments and the environment of every process of ours, again and again."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.seen: set[bytes] = set()
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        while not self.ended.wait(0.01):
+            for process in Path("/proc").glob("[0-9]*"):
+                for name in ("cmdline", "environ"):
+                    try:
+                        content = (process / name).read_bytes()
+                    except OSError:
+                        continue
+                    if b"devicelogin" in content:
+                        self.seen.add(content)
+
+
+def clean(box: sandbox.Box, text: str, what: object) -> None:
+    """Every secret that the emulator ever issued, and everything that looks like a JSON web token."""
+    assert "eyJ" not in text, what
+    assert not any(secret in text for secret in box.secrets()), what
+    assert not any(secret[:40] in text for secret in box.refresh_tokens()), what
+
+
+#: Commands, with what goes wrong meanwhile at the endpoint `refresh`, `me` or `discovery`.
+COMMANDS: list[tuple[list[str], dict[str, Fault]]] = [
+    (["status"], {}),
+    (["status", "--json"], {}),
+    (["graph", "me"], {}),
+    (["graph", "me"], {"me": Fault.status(401)}),
+    (["graph", "me"], {"me": Fault.html(500)}),
+    (["graph", "/users/nobody"], {}),
+    (["token", "--force-refresh"], {"refresh": Fault.status(503)}),
+    (["token", "--force-refresh"], {"refresh": Fault.html()}),
+    (["token", "--force-refresh"], {"refresh": Fault.oauth("invalid_grant", 700082)}),
+    (["token", "--force-refresh", "--json"], {"refresh": Fault.oauth("invalid_client", 7000218)}),
+    (["token", "--force-refresh"], {"refresh": Fault.patch({"token_type": "mac"})}),
+    (["token", "--force-refresh"], {"refresh": Fault.patch({"access_token": "two words"})}),
+    (
+        ["token", "--force-refresh"],
+        {"refresh": Fault.patch({"expires_in": {}, "client_info": "x", "id_token": "a.b.c"})},
+    ),
+    (["token", "--scope", "Mail.Read", "--json"], {"refresh": Fault.truncate(900)}),
+    (["login", "--json"], {"devicecode": Fault.status(503)}),
+    (["logout"], {}),
+]
+
+
+def test_no_command_shows_a_secret_where_it_does_not_belong(box: sandbox.Box) -> None:
+    """stderr and logs never; stdout for `token` only; no arguments, no environment, no file but the allowed ones."""
+    watcher = Watcher()
+    watcher.start()
+    box.sign_in()
+    login = box.login("--json", after=1)
+    clean(box, login.out, "login --json")
+    box.emulator.approve_next(after=1)
+    verbose = box.run("-v", "login", *box.app())
+    assert verbose.status == 0
+    assert "devicelogin.http" in verbose.err, "this test needs a log to look into"
+    for command, faults in COMMANDS:
+        for endpoint, fault in faults.items():
+            box.emulator.script(endpoint, [fault] * 2)
+        result = box.run("-v", *command)  # `run` looks at stderr
+        for endpoint in faults:
+            box.emulator.script(endpoint, [])
+        if command[0] != "token" or result.status != 0:
+            clean(box, result.out, command)
+        for file in (box.home / "all").rglob("*"):
+            if file.is_file() and box.runtime not in file.parents:
+                clean(box, file.read_bytes().decode("latin-1"), file)
+    watcher.ended.set()
+    watcher.join()
+    assert any(b"force-refresh" in seen for seen in watcher.seen), "this test needs to have seen something"
+    for seen in watcher.seen:
+        clean(box, seen.decode("latin-1"), "argv or environment")
+
+
+def test_a_keyring_call_shows_no_secret_from_outside(box: sandbox.Box) -> None:
+    """The child process that talks to the keyring gets the record on its stdin, not in arguments or environment."""
+    (box.home / "items").mkdir()
+    box.variables["ODD_KEYRING_DIRECTORY"] = str(box.home / "items")
+    watcher = Watcher()
+    watcher.start()
+    box.login(store="keyring:odd_keyrings.Honest")
+    watcher.ended.set()
+    watcher.join()
+    assert any(b"keyring_child" in seen for seen in watcher.seen)
+    for seen in watcher.seen:
+        clean(box, seen.decode("latin-1"), "argv or environment")
+
+
+@pytest.mark.parametrize("after", [0.05, 0.2, 0.35, 0.6, 1.2])
+def test_ctrl_c_at_any_moment_shows_nothing(box: sandbox.Box, after: float) -> None:
+    """130, one line, no traceback, no secret; the sign-in saved before works."""
+    box.sign_in()
+    box.emulator.script("refresh", [Fault.delay(3)])
+    for command in (["-v", "token", "--force-refresh"], ["-v", "login", *box.app()]):
+        running = box.start(*command)
+        time.sleep(after)
+        running.process.send_signal(signal.SIGINT)
+        result = running.finish()
+        # Before Python has started it knows no signals yet and dies of it, which a shell reports as 130.
+        assert result.status in {130, -signal.SIGINT, 0}, result
+        assert len(result.err.splitlines()) < 30
+    box.emulator.script("refresh", [])
+    assert box.access_token(force=True).token
+
+
+PROGRAM = """
+import logging, sys, traceback
+logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
+import devicelogin
+person = devicelogin.DeviceLogin()
+token = person.access_token(min_valid=7200)  # longer than any lasts: a refresh
+for thing in (person, token, person.status()):
+    print(repr(thing), str(thing), file=sys.stderr)
+try:
+    person.access_token(["Mail.Read"])
+except devicelogin.DeviceLoginError:
+    traceback.print_exc()
+print("done", token.expires_at)
+"""
+
+
+def test_a_program_that_logs_everything_logs_no_secret(box: sandbox.Box) -> None:
+    """With DEBUG on every logger, with `repr` of every object and with a traceback: nothing."""
+    box.sign_in()
+    box.emulator.script("refresh", [None, Fault.oauth("invalid_grant", 65001, suberror="consent_required")])
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env=box.environment(),
+        cwd=box.home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stdout.startswith("done"), ran
+    assert "DEBUG:" in ran.stderr
+    assert "LoginRequiredError" in ran.stderr
+    clean(box, ran.stderr, ran)
