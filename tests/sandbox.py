@@ -67,6 +67,11 @@ class HurriedClock(clock.SystemClock):
         self._ahead += seconds
 
 
+def quick(**options: Any) -> signing_in.Options:
+    """Return options of a sign-in that does not wait between polls."""
+    return signing_in.Options(clock=HurriedClock(), **options)
+
+
 class Running:
     """A command that was started and has not been waited for."""
 
@@ -209,10 +214,13 @@ class Box:
         observer: signing_in.Observer | None = None,
         *,
         user: str | None = None,
-        store: SecretStore | None = None,
+        given: SecretStore | None = None,
         **flags: object,
     ) -> models.SignIn:
-        """Sign `user` in, in this process and without waiting between polls; the way to begin a test of something else."""
+        """Sign `user` in, in this process and without waiting between polls; the way to begin a test of something else.
+
+        `given` is a store object, `store` the name of one.
+        """
         emulator = self.emulator
         known: dict[str, object] = {
             "client_id": emulator.client_id,
@@ -224,9 +232,9 @@ class Box:
         if "oidc_issuer" in flags:
             del known["authority"]
         emulator.approve_next(user=user)
-        work = self.workplace({**known, **flags}, store=store)
+        work = self.workplace({**known, **flags}, store=given)
         quiet = signing_in.Calling(lambda _: None)
-        return signing_in.login(work, options or signing_in.Options(clock=HurriedClock()), observer or quiet)
+        return signing_in.login(work, options or quick(), observer or quiet)
 
     def status(self) -> models.SignInStatus:
         """Return the status of the profile `default`."""

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from devicelogin import authority, clock, clouds, errors, models, msal_client, private_files, secret_store, settings
+from devicelogin.client import unfinished
 from devicelogin.signin import device_flow, id_token, scopes
 from devicelogin.tokens import cache_directory, silent
 
@@ -292,7 +293,7 @@ class _Login:
 
 def _old_sign_in(work: Workplace, observer: Observer) -> models.SignIn | None:
     try:
-        return secret_store.read_sign_in(work.paths)
+        return unfinished.read_settled(work)
     except errors.DataBadError as error:
         observer.note(f"{error.message}; this sign-in replaces it")
         return None

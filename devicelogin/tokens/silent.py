@@ -162,8 +162,12 @@ class SilentTokens:
                 continue
             saved = secret_store.unpack_record(record, login=login_command(self._paths.profile))
             if trace.state != "saved":
-                # A login was killed between saving and saying so. The record says whose it is; the trace follows it.
-                secret_store.write_sign_in(self._paths, dataclasses.replace(saved.sign_in, state="saved"))
+                # A login was killed between saving and saying so. The record says whose it is; the trace follows it. Where
+                # an older secret still lies elsewhere, it stays traced for the next login or logout to delete.
+                older = trace.previous if location == trace.location != trace.previous else None
+                secret_store.write_sign_in(
+                    self._paths, dataclasses.replace(saved.sign_in, state="saved", previous=older)
+                )
             return store, record, saved
         raise not_signed_in(self._paths.profile)
 

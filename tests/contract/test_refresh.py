@@ -209,7 +209,7 @@ def test_a_save_that_fails_after_a_good_refresh_still_gives_the_token(mode: str)
     """Issue part 9: the token is good, so it is printed, with a warning; the old record is as it was."""
     store = BrokenStore()
     with sandbox.opened(mode=mode) as box:
-        box.sign_in(store=store)
+        box.sign_in(given=store)
         old = store.record
         store.broken = True
         token = box.access_token(store, force=True)
