@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 FAULTS = sorted(typing.get_args(IdTokenFault))
 
+#: Which faults contradict nothing that a first sign-in could know?
+UNSEEN = {("oidc", "wrong_tenant"), ("oidc", "wrong_subject"), ("entra", "wrong_subject")}
+PAIRS = [(dialect, fault) for dialect in ("entra", "oidc") for fault in FAULTS]
+
 
 @pytest.fixture
 def box() -> Iterator[sandbox.Box]:
@@ -43,12 +47,9 @@ class Told(signing_in.Calling):
         self.trouble_heard.append(message)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("dialect", ["entra", "oidc"])
+@pytest.mark.parametrize(("dialect", "fault"), [pair for pair in PAIRS if pair not in UNSEEN])
 def test_a_bad_id_token_at_login_is_76_and_nothing_is_stored(box: sandbox.Box, fault: str, dialect: str) -> None:
     """D7: who signed in is not believed before signature, issuer, audience, tenant and times were checked."""
-    if (dialect, fault) in {("oidc", "wrong_tenant"), ("oidc", "wrong_subject"), ("entra", "wrong_subject")}:
-        pytest.skip("no contradiction that a first sign-in could see")
     box.emulator.id_token_fault = fault
     issuer = {"oidc_issuer": box.emulator.oidc_issuer} if dialect == "oidc" else {}
     with pytest.raises(errors.BadAnswerError) as caught:
