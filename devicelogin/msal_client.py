@@ -242,10 +242,10 @@ class MsalClient:
         entries = {}
         for kind in (kinds.REFRESH_TOKEN, kinds.ACCOUNT, kinds.APP_METADATA):
             found = list(self._cache.search(kind, query={}))
-            if kind == kinds.REFRESH_TOKEN and refresh_token is not None:
-                # MSAL keys refresh tokens by scope as well, so the used one may lie beside the new one. Their times say
-                # nothing where the clock has jumped.
-                found = [entry for entry in found if entry.get("secret") == refresh_token]
+            if kind == kinds.REFRESH_TOKEN:
+                # MSAL keys refresh tokens by scope, and today puts the new one in the used one's place. Should two ever lie
+                # there, the one of the answer counts: their times say nothing where the clock has jumped.
+                found.sort(key=lambda entry: entry.get("secret") != refresh_token)
             if found:
                 entries[kind] = found[0]
         return json.dumps(entries, sort_keys=True)

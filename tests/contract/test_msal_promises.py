@@ -158,7 +158,7 @@ def test_refreshes_go_on_whatever_a_provider_leaves_out(
 def test_the_refresh_token_of_the_answer_is_kept_whatever_the_clock_said(
     emulator: Emulator, http: http_session.HttpSession, provider: authority.Provider
 ) -> None:
-    """MSAL files refresh tokens by scope and time; after a clock that jumped back the used one looks newer."""
+    """MSAL files refresh tokens by scope and time: also after other scopes and a clock that jumped back the new one counts."""
     emulator.mode = "strict"
     answer = signed_in(emulator, again(emulator, http, provider))
     entries = json.loads(answer.credentials)

@@ -22,7 +22,7 @@ class Clock:
 
     def __init__(self, jumps: dict[float, float] | None = None) -> None:
         self.now = 1000.0
-        self.leap = 0.0
+        self.leap = -500.0
         self._jumps = jumps or {}
 
     def wall(self) -> float:
@@ -34,7 +34,7 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         assert 0 < seconds <= 1, "a wait longer than a second leaves the screen standing still"
         self.now += seconds
-        self.leap = sum(leap for moment, leap in self._jumps.items() if self.now - 1000 >= moment)
+        self.leap = -500 + sum(leap for moment, leap in self._jumps.items() if self.now - 1000 >= moment)
 
 
 class Told(device_flow.Silence):
