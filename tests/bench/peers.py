@@ -59,7 +59,9 @@ def warm(place: Place, names: Sequence[str]) -> tuple[list[Warmed], dict[str, st
     warmed, missing = [], {}
     for name in names:
         try:
-            warmed.append(KNOWN[name](place))
+            peer = KNOWN[name](place)
+            peer.token.output()
+            warmed.append(peer)
         except (UnavailableError, timing.BenchmarkError, OSError, subprocess.SubprocessError) as error:
             missing[name] = " ".join(str(error).split())[:300]
     return warmed, missing

@@ -12,10 +12,11 @@ if os.path.exists(record_file):
     with open(record_file) as file:
         record = azure.identity.AuthenticationRecord.deserialize(file.read())
 address = urlsplit(authority)
+# A record brings its own authority, and a second one is refused.
+where = {} if record else {"authority": f"https://{address.netloc}", "tenant_id": address.path.strip("/")}
 credential = azure.identity.DeviceCodeCredential(
     client_id,
-    authority=f"https://{address.netloc}",
-    tenant_id=address.path.strip("/"),
+    **where,
     disable_instance_discovery=True,
     prompt_callback=lambda *_: None,
     cache_persistence_options=azure.identity.TokenCachePersistenceOptions(allow_unencrypted_storage=True),
