@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 
 import pytest
 
 #: Is this the full run with the counts that the issues name?
 SOAK = os.environ.get("DEVICELOGIN_SOAK") == "1"
+
+# In the background of a script, and under nohup, these are ignored, and every program we start would ignore them too. One
+# that has a handler here is at its default there.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def repetitions(full: int) -> int:
