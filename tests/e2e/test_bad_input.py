@@ -145,17 +145,17 @@ def test_no_network_is_told_in_time(box: sandbox.Box) -> None:
     still_works(box)
 
 
-def faketime(moment: str) -> dict[str, str]:
-    library = next((path for path in FAKETIME if os.path.exists(path)), None)
-    if library is None:
-        conftest.need("libfaketime (package faketime)")
-    return {"LD_PRELOAD": str(library), "FAKETIME": moment, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+def faketime(**settings: str) -> dict[str, str]:
+    """Return the variables that give a command another wall clock, and leave it its monotonic and boot clocks."""
+    conftest.need("faketime")
+    library = next(path for path in FAKETIME if os.path.exists(path))
+    return {"LD_PRELOAD": library, "FAKETIME_DONT_FAKE_MONOTONIC": "1", **settings}
 
 
 @pytest.mark.faketime
 def test_a_clock_in_1970_neither_hinders_a_sign_in_nor_what_follows(box: sandbox.Box) -> None:
     """The emulator's certificate is valid from 1970, so nothing but the clock is wrong: everything works."""
-    early = faketime("@1970-01-02 00:00:00")
+    early = faketime(FAKETIME="@1970-01-02 00:00:00")
     box.variables |= early
     box.login()
     assert box.token()
@@ -171,8 +171,8 @@ def test_a_clock_in_1970_neither_hinders_a_sign_in_nor_what_follows(box: sandbox
 def test_a_clock_outside_the_certificates_time_is_said_to_be_wrong(box: sandbox.Box, moment: str) -> None:
     """B07: what looks like a certificate not yet or no longer valid is the clock: 75, by its name."""
     box.sign_in()
-    is_told(box.run("token", "--force-refresh", **faketime(moment)), 75, "clock")
-    is_told(box.run("login", *box.app(), **faketime(moment)), 75, "clock")
+    is_told(box.run("token", "--force-refresh", **faketime(FAKETIME=moment)), 75, "clock")
+    is_told(box.run("login", *box.app(), **faketime(FAKETIME=moment)), 75, "clock")
     still_works(box)
 
 

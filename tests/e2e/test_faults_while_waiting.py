@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING
 
-import conftest
 import pytest
 import sandbox
-from test_bad_input import FAKETIME
+from test_bad_input import faketime
 
 from devicelogin.emulator import Fault
 
@@ -101,17 +99,9 @@ def test_who_declines_is_heard_at_once(box: sandbox.Box) -> None:
 )
 def test_the_wall_clock_jumps_56_years(box: sandbox.Box, before: str, after: str) -> None:
     """Acceptance: a board that reaches a time server, or loses it, in the middle of polling."""
-    library = next((path for path in FAKETIME if os.path.exists(path)), None)
-    if library is None:
-        conftest.need("libfaketime (package faketime)")
     moment = box.home / "moment"
     moment.write_text(before + "\n")
-    box.variables |= {
-        "LD_PRELOAD": str(library),
-        "FAKETIME_TIMESTAMP_FILE": str(moment),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
+    box.variables |= faketime(FAKETIME_TIMESTAMP_FILE=str(moment), FAKETIME_NO_CACHE="1")
     waiting = box.start("login", *box.app())
     code = box.emulator.wait_for_code()
     time.sleep(1.5)
