@@ -207,9 +207,13 @@ def poll_refused(refusal: Refusal, *, profile: str) -> errors.DeviceLoginError:
 
 
 def expired(*, profile: str, refusal: Refusal | None = None) -> errors.LoginNotCompletedError:
-    """Return the error for a code that nobody entered in time."""
+    """Return the error for a code that nobody entered in time, or that the server says it does not know (any more)."""
+    unknown = refusal is not None and refusal.error not in _EXPIRED and refusal.number not in {70019, 70020}
+    words = (
+        "is no longer valid: it was used, or it has expired" if unknown else "was not entered in time and has expired"
+    )
     return errors.LoginNotCompletedError(
-        "the code was not entered in time and is no longer valid; nothing was saved",
+        f"the code {words}; nothing was saved",
         hint=f"run {_login(profile)} again; it shows a new code",
         detail=refusal.detail if refusal else None,
         correlation_id=refusal.correlation_id if refusal else None,

@@ -116,6 +116,10 @@ def sign_in_with_events(invocation: Invocation, flags: dict[str, object], wishes
     except errors.DeviceLoginError as error:
         stream.failed(error)
         raise
+    except BaseException:
+        # Ctrl-C, a signal: who reads the events must see the end of them, whatever ended us.
+        stream.failed(errors.LoginNotCompletedError("the sign-in was interrupted", code="interrupted"))
+        raise
     stream.signed_in(sign_in)
     return sign_in
 
@@ -133,7 +137,9 @@ def _still_works(invocation: Invocation, flags: dict[str, object], expected: str
         work.silent_tokens().access_token(silent.Wish())
     except (errors.LoginRequiredError, errors.DataBadError, errors.DeniedByPolicyError, errors.ConfigError):
         return False
-    if not as_json and not invocation.quiet:
+    if as_json:
+        events.EventStream().signed_in(sign_in)
+    elif not invocation.quiet:
         output.say(f"devicelogin: the saved sign-in of the profile {work.profile} still works; nothing to do")
     return True
 

@@ -39,6 +39,7 @@ def logout(work: Workplace) -> Outcome:
             sign_in = secret_store.read_sign_in(work.paths)
         except errors.DataBadError as error:
             notes.append(error.message)
+            _delete_from_keyring(work, notes)
             sign_in = None
         # The cached access tokens first: without its trace the place of the spare ones would be forgotten.
         _clear_cached(work, sign_in)
@@ -62,6 +63,16 @@ def _clear_cached(work: Workplace, sign_in: models.SignIn | None) -> None:
 
     spare = work.open_store(sign_in, name="access") if sign_in is not None and work.given_store is None else None
     cache_directory.TokenCache(work.paths, spare=spare).clear()
+
+
+def _delete_from_keyring(work: Workplace, notes: list[str]) -> None:
+    """Delete what the keyring may hold for a trace that cannot be read: the names of its items are fixed."""
+    location = secret_store.keyring_location(work.paths, service=work.keyring_service)
+    try:
+        for name in ("record", "access"):
+            secret_store.open_store(location, work.paths, name=name).delete()
+    except errors.StoreUnusableError as error:
+        notes.append(f"if the sign-in was kept in the system keyring, it is still there: {error.message}")
 
 
 def _delete_untraced(work: Workplace) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from devicelogin.secret_store.protocol import SecretStore
     from devicelogin.secret_store.record import SavedSignIn, pack_record, unpack_record
     from devicelogin.secret_store.sealed_file import remove_set_aside, set_aside
-    from devicelogin.secret_store.selection import choose_store, open_store
+    from devicelogin.secret_store.selection import choose_store, keyring_location, open_store
     from devicelogin.secret_store.sign_in import read_sign_in, read_times, remove_sign_in, write_sign_in, write_times
 
 _HOMES = {
@@ -27,6 +27,7 @@ _HOMES = {
     "SecretStore": "protocol",
     "choose_store": "selection",
     "held_descriptors": "lock",
+    "keyring_location": "selection",
     "open_store": "selection",
     "pack_record": "record",
     "read_sign_in": "sign_in",
@@ -45,6 +46,7 @@ __all__ = [
     "SecretStore",
     "choose_store",
     "held_descriptors",
+    "keyring_location",
     "open_store",
     "pack_record",
     "read_sign_in",

@@ -35,6 +35,13 @@ def open_store(
     raise _unknown_store(location.kind)
 
 
+def keyring_location(paths: settings_paths.ProfilePaths, *, service: str | None = None) -> models.StoreLocation:
+    """Return where the OS keyring keeps the records of this profile, whether or not there are any."""
+    from devicelogin.secret_store import keyring_store
+
+    return keyring_store.new_location("keyring", paths, service or keyring_store.SERVICE)
+
+
 def choose_store(
     wanted: str,
     paths: settings_paths.ProfilePaths,

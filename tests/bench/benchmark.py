@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-sys.dont_write_bytecode = True
-
-import environments  # noqa: E402 - the line above must come first
-import fleet  # noqa: E402
-import goals  # noqa: E402
-import growth  # noqa: E402
-import machine  # noqa: E402
-import peers  # noqa: E402
-import provider  # noqa: E402
-import refresh  # noqa: E402
-import report  # noqa: E402
-import timing  # noqa: E402
-import warm  # noqa: E402
+import environments
+import fleet
+import goals
+import growth
+import machine
+import peers
+import provider
+import refresh
+import report
+import timing
+import warm
 
 _PARTS = ("warm", "refresh", "fleet", "growth")
 _PAGE = environments.CHECKOUT / "docs" / "performance.md"
@@ -106,6 +104,8 @@ def _options() -> argparse.Namespace:
     )
     options = parser.parse_args()
     unknown = set(options.peers.split(",")) - {"none", "all", *peers.KNOWN}
+    if options.write and set(options.only) != set(_PARTS):
+        parser.error("--write is for a whole run, without --only")
     if unknown:
         parser.error(f"unknown peers: {', '.join(sorted(unknown))}")
     return options

@@ -95,7 +95,10 @@ def describe(requests: dict[str, int]) -> str:
 def _ratio(samples: timing.Samples, promise: str, name: str, base: str, limit: float) -> Goal:
     if base not in samples:
         return Goal(promise, f"{limit:g} x", "not measured", None)
-    return _at_most(promise, timing.ratio(samples, name, base), limit)
+    goal = _at_most(promise, timing.ratio(samples, name, base), limit)
+    low, high = timing.middle_half(samples, name, base)
+    digits = 3 if limit < 1 else 2
+    return dataclasses.replace(goal, measured=f"{goal.measured} ({low:.{digits}f} to {high:.{digits}f})")
 
 
 def _at_most(promise: str, value: float, limit: float) -> Goal:

@@ -115,7 +115,9 @@ def _azure_cli(place: Place) -> Warmed:
     endpoints += ["--endpoint-active-directory-resource-id", "https://graph.microsoft.com"]
     endpoints += ["--endpoint-management", facts["origin"]]
     endpoints += ["--endpoint-active-directory-graph-resource-id", "https://graph.microsoft.com"]
-    az("az cloud register", "cloud", "register", "--name", "Benchmark", *endpoints).output()
+    az(
+        "az cloud register", "cloud", "register", "--name", "Benchmark", "--skip-endpoint-discovery", *endpoints
+    ).output()
     az("az cloud set", "cloud", "set", "--name", "Benchmark").output()
     login = ["login", "--use-device-code", "--allow-no-subscriptions", "--tenant", facts["tenant"]]
     az("az login", *login).output()

@@ -32,7 +32,8 @@ METHOD = """## Method
 
 Whole processes are measured from outside: user and system CPU with `wait4`, children included, and the wall clock. In every
 round each command runs once, and each round begins with another one, so that a busy moment meets all of them. Milliseconds
-are medians; a ratio is the median of the ratios within the rounds. Compare ratios: milliseconds are those of one machine.
+are medians; a ratio is the median of the ratios within the rounds, and in brackets stands where the middle half of them
+lies. Compare ratios: milliseconds are those of one machine.
 
 Everything is installed by the same current `pip`, each peer in a virtual environment of its own made with `--upgrade-deps`
 (the script that pip 23 writes imports `re` and costs half as much again as Python's start). The empty console script and the
@@ -74,7 +75,7 @@ def goals_section(found: Sequence[goals.Goal]) -> str:
     """Return the promises."""
     answers = {True: "yes", False: "**no**", None: "-"}
     rows = [(goal.promise, goal.limit, goal.measured, answers[goal.kept]) for goal in found]
-    return "## Promises\n\n" + table(["promise", "at most", "measured", "kept"], rows)
+    return "## Promises\n\n" + table(["promise", "limit", "measured", "kept"], rows)
 
 
 def warm_section(result: warm.Result) -> str:

@@ -124,8 +124,21 @@ def median(samples: Samples, name: str, what: str = "cpu") -> float:
 
 def ratio(samples: Samples, name: str, base: str, what: str = "cpu") -> float:
     """Return the median of the per-round ratios of `name` to `base`."""
+    return statistics.median(_ratios(samples, name, base, what))
+
+
+def middle_half(samples: Samples, name: str, base: str, what: str = "cpu") -> tuple[float, float]:
+    """Return between which values the middle half of the per-round ratios lies."""
+    ratios = _ratios(samples, name, base, what)
+    if len(ratios) < 4:
+        return min(ratios), max(ratios)
+    first, _, third = statistics.quantiles(ratios, n=4)
+    return first, third
+
+
+def _ratios(samples: Samples, name: str, base: str, what: str) -> list[float]:
     pairs = zip(samples[name], samples[base], strict=True)
-    return statistics.median(getattr(one, what) / getattr(other, what) for one, other in pairs)
+    return [getattr(one, what) / getattr(other, what) for one, other in pairs]
 
 
 def peak_memory(command: Command, times: int = 5) -> float:
