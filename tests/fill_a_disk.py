@@ -58,7 +58,7 @@ def _say_what_a_read_only_disk_gets(disk: Path, profile: paths.ProfilePaths) -> 
     with secret_store.ProfileLock(profile):
         pass
     os.unlink(profile.lock)
-    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", disk], check=True)
     failure = _failure_of(lambda: secret_store.ProfileLock(profile).acquire())
     print(json.dumps({"failure": failure, "held": secret_store.held_descriptors()}))
 

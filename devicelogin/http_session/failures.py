@@ -27,7 +27,14 @@ _TRY_AGAIN = "nothing was changed; check the network and try again"
 #: Which errors of connect() mean that no packet found its way?
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EACCES})
 
-_CUT = (ConnectionError, http.client.RemoteDisconnected, http.client.IncompleteRead, ssl.SSLEOFError, EOFError)
+_CUT = (
+    ConnectionError,
+    http.client.RemoteDisconnected,
+    http.client.IncompleteRead,
+    ssl.SSLEOFError,
+    ssl.SSLZeroReturnError,  # what Python 3.11.2 calls an end in the middle of the handshake
+    EOFError,
+)
 
 _TUNNEL_STATUS = re.compile(r"Tunnel connection failed: (\d{3})\b")
 
