@@ -39,28 +39,29 @@ class Trial:
 def measure(box: machine.Machine, sizes: Sequence[int]) -> list[Trial]:
     """Try every size, both kinds of refresh tokens, both ways of starting."""
     found = []
-    command = box.command("devicelogin", ["token"])
     for size in sizes:
         for mode in ("entra", "strict"):
             for start in ("barrier", "natural"):
-                found.append(_trial(box, command, size, mode, start))
-    box.provider.behave()
+                found.append(_trial(box, size, mode, start))
     return found
 
 
-def _trial(box: machine.Machine, command: timing.Command, size: int, mode: str, start: str) -> Trial:
+def _trial(box: machine.Machine, size: int, mode: str, start: str) -> Trial:
+    # A profile of its own: a sign-in that one trial loses must not fail the next one.
+    profile = f"{mode}-{start}-{size}"
+    box.sign_in(profile=profile)
+    box.forget_tokens(profile)
     box.provider.behave(mode=mode, delay=DELAY)
-    # Used refresh tokens of the trial before would be a second use in the strict mode.
-    box.token("--force-refresh")
-    box.forget_tokens()
     before = box.provider.requests().get("refresh", 0)
+    command = box.command("devicelogin", ["token", "--profile", profile])
     failures, slowest = _run(command, size, is_held=start == "barrier")
     refreshes = box.provider.requests().get("refresh", 0) - before
     try:
-        box.token("--force-refresh")
+        box.token("--profile", profile, "--force-refresh")
         is_signed_in = True
     except timing.BenchmarkError:
         is_signed_in = False
+    box.provider.behave()
     return Trial(size, mode, start, refreshes, failures, slowest, is_signed_in)
 
 
