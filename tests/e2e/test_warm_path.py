@@ -48,12 +48,15 @@ WAITER = {
     "devicelogin.secret_store.lock",
     "devicelogin.tokens.single_flight",
 }
+#: The union over the Pythons that we support.
 WAITER_STANDARD = WARM_STANDARD | {
     "__future__",
     "_collections",
     "_functools",
     "_operator",
+    "_py_warnings",
     "_thread",
+    "_types",
     "_weakrefset",
     "collections",
     "collections.abc",
@@ -67,6 +70,7 @@ WAITER_STANDARD = WARM_STANDARD | {
     "reprlib",
     "threading",
     "types",
+    "warnings",
 }
 
 #: How many more files does a cached token open than a program that does nothing? Each module of ours, each of their
