@@ -89,7 +89,8 @@ def _take_turn(wanted: "dict[str, list[str]]") -> "turns.Turn | None":
         return None
     directory = own.cache
     asked = access_cache.scope_line(tuple(wanted.get("scope", ())))
-    if directory is None or access_cache.stat_line(own.sign_in) == "-":
+    # The directory is only ever made in memory; without one the tokens lie in the secret store, which is not for here.
+    if directory is None or not os.path.isdir(directory) or access_cache.stat_line(own.sign_in) == "-":
         return None
 
     def read(line: str) -> "access_cache.Entry | None":
@@ -99,7 +100,7 @@ def _take_turn(wanted: "dict[str, list[str]]") -> "turns.Turn | None":
     if "force" not in wanted and entry is not None and entry.is_good(minimum) and not entry.is_early_due():
         from devicelogin.tokens import turn
 
-        return turn.Turn(asked, entry)
+        return turn.Turn(asked, entry, began=0.0)
     try:
         from devicelogin.tokens import single_flight
 

@@ -113,13 +113,25 @@ class StoreLocation:
     key: str | None = None
     bind: str | None = None
 
+    def is_same_place(self, other: StoreLocation) -> bool:
+        """Tell whether a record there and one here are one and the same.
+
+        The key and the binding of a sealed file are how it is sealed, not where it lies; a keyring is known by its class
+        only once it was used.
+        """
+        if self.kind == "file" or other.kind == "file":
+            return self.kind == other.kind
+        backends = {self.backend, other.backend} - {None}
+        return (self.service, self.user) == (other.service, other.user) and len(backends) <= 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignIn:
     """The trace of a saved sign-in: who, with what, where the secret lies. Not secret (file `sign-in`).
 
     `state` is `pending` while the secret is being saved and `saved` once it was read back. `previous` names the place of
-    an older secret that a login to another store is about to replace, so that none is ever without a trace.
+    an older secret that a login to another store is about to replace, so that none is ever without a trace. `hosts` are
+    those (with their ports) that the provider named at login; a secret is sent to no other one.
     """
 
     state: str
@@ -133,6 +145,7 @@ class SignIn:
     granted_scopes: tuple[str, ...]
     location: StoreLocation
     previous: StoreLocation | None = None
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

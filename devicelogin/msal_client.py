@@ -40,7 +40,13 @@ DEFAULT_TOKEN_LIFETIME = 600
 RESERVED_SCOPES = frozenset({"openid", "profile", "offline_access"})
 
 #: Exceptions by which MSAL says that it cannot read an answer.
-_UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AttributeError)
+_UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
+
+#: The code of an error about an answer of the right server that cannot be used; asking again would not mend it.
+UNUSABLE = "unusable_answer"
+
+#: How long may a code be that a person is to type (characters)?
+_LONGEST_USER_CODE = 64
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,7 @@ class _Transport:
         self._provider = provider
         self.last: JsonAnswer | None = None
         self.id_token: str | None = None
+        self.omits_scope = False
 
     def get(self, url: str, **_: object) -> _Answer:
         if not url.endswith("/.well-known/openid-configuration"):
@@ -82,7 +89,10 @@ class _Transport:
         if url not in {self._provider.token_endpoint, self._provider.device_authorization_endpoint} or params:
             raise errors.InternalError(f"MSAL wanted to post to another address: {redaction.printable(url)}")
         self.last = None
-        answer = self._http.post_form(url, dict(data or {}), headers=dict(headers or {}))
+        form = dict(data or {})
+        if self.omits_scope:
+            form.pop("scope", None)
+        answer = self._http.post_form(url, form, headers=dict(headers or {}))
         self.last = answer
         body = dict(answer.body)
         if url == self._provider.token_endpoint:
@@ -127,6 +137,8 @@ class MsalClient:
         for name in ("user_code", "device_code", "verification_uri"):
             if not isinstance(flow.get(name), str) or not flow[name]:
                 raise _unreadable(self._provider, f"no {name}")
+        if not 0 < len(flow["user_code"].strip()) <= _LONGEST_USER_CODE:
+            raise _unreadable(self._provider, "no code that a person could type")
         self._flow = flow
         self._asked = scopes
         complete = flow.get("verification_uri_complete")
@@ -162,16 +174,23 @@ class MsalClient:
         raise explain.poll_refused(refusal, profile=self._profile)
 
     def refresh(
-        self, credentials: str, scopes: tuple[str, ...], *, who: str, claims: str | None = None
+        self,
+        credentials: str,
+        scopes: tuple[str, ...],
+        *,
+        who: str,
+        claims: str | None = None,
+        as_granted: tuple[str, ...] | None = None,
     ) -> models.TokenAnswer:
         """Exchange the refresh token in `credentials` for a new access token (RFC 6749 section 6). Never prompts.
 
-        `claims` is the JSON text of a claims challenge. Raises what `explain.refresh_refused` makes of a refusal,
+        `as_granted` are the scopes once granted: nothing is asked for then, which means just these. `claims` is the JSON text of a claims challenge. Raises what `explain.refresh_refused` makes of a refusal,
         DataBadError where `credentials` cannot be used, and what the HTTP session raises.
         """
         self._http_cache.clear()
         self._fill_cache(credentials)
-        self._asked = scopes
+        self._asked = scopes if as_granted is None else as_granted
+        self._transport.omits_scope = as_granted is not None
         accounts = self._app.get_accounts()
         if len(accounts) != 1:
             raise errors.DataBadError(
@@ -274,8 +293,11 @@ def clean_seconds(value: object, *, default: int, shortest: int, longest: int) -
 
 
 def _clean_authorization(body: dict[str, Any]) -> None:
+    interval = body.get("interval")
+    if isinstance(interval, float) and math.isfinite(interval):
+        interval = math.ceil(interval)  # RFC 8628 section 3.2: the least that has to be waited
     body["interval"] = clean_seconds(
-        body.get("interval"), default=DEFAULT_INTERVAL, shortest=SHORTEST_INTERVAL, longest=LONGEST_INTERVAL
+        interval, default=DEFAULT_INTERVAL, shortest=SHORTEST_INTERVAL, longest=LONGEST_INTERVAL
     )
     body["expires_in"] = clean_seconds(
         body.get("expires_in") or None, default=DEFAULT_LIFETIME, shortest=1, longest=LONGEST_LIFETIME
@@ -284,6 +306,8 @@ def _clean_authorization(body: dict[str, Any]) -> None:
 
 def _clean_token_answer(body: dict[str, Any], answer: JsonAnswer) -> None:
     """Make the numbers of a token answer readable for MSAL; refuse what is no token answer at all."""
+    if body.get("error", "") is None:
+        del body["error"]
     if "error" in body:
         if not isinstance(body["error"], str):
             body["error"] = "unknown_error"
@@ -302,6 +326,7 @@ def _clean_token_answer(body: dict[str, Any], answer: JsonAnswer) -> None:
         raise errors.BadAnswerError(
             f"{answer.host} answered without a usable access token; nothing was lost",
             hint="try again; if it stays, tell the operator of that server",
+            code=UNUSABLE,
         )
     body["expires_in"] = clean_seconds(
         body.get("expires_in"), default=DEFAULT_TOKEN_LIFETIME, shortest=1, longest=366 * 86400
@@ -309,7 +334,9 @@ def _clean_token_answer(body: dict[str, Any], answer: JsonAnswer) -> None:
     for name in ("ext_expires_in", "refresh_in", "expires_on"):
         body.pop(name, None)
     for name in ("refresh_token", "id_token", "client_info", "scope"):
-        if name in body and not (isinstance(body[name], str) and body[name]):
+        value = body.get(name)
+        # RFC 6749 appendix A: all of these are printable ASCII.
+        if name in body and not (isinstance(value, str) and value and value.isascii() and value.isprintable()):
             del body[name]
 
 
@@ -357,8 +384,9 @@ def _raise_unreadable(provider: Provider, error: Exception) -> NoReturn:
 
 def _unreadable(provider: Provider, what: str) -> errors.BadAnswerError:
     return errors.BadAnswerError(
-        f"{provider.origin} gave an answer that cannot be read ({what}); nothing was lost",
+        f"{provider.origin} gave an answer that cannot be used ({what}); nothing was lost",
         hint="try again; if it stays, tell the operator of that server",
+        code=UNUSABLE,
     )
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
 
+_PLAIN_URL = re.compile(r"https://[A-Za-z0-9.:_/~-]{1,180}\Z")
+
 #: Which signature algorithms may an ID token have? Asymmetric ones only: `none` and the HMAC family would let anyone sign.
 _ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 
@@ -42,6 +44,20 @@ class Provider:
     def origin(self) -> str:
         """The host, with its port where it is not 443, that a person would recognise."""
         return urlsplit(self.url).netloc
+
+    def hosts(self) -> tuple[str, ...]:
+        """Return every host, with its port, that this provider names, `origin` first."""
+        return (self.origin, *self.other_hosts())
+
+    def check_hosts(self, approved: tuple[str, ...]) -> None:
+        """Raise ConfigError unless every host named is one of those that were named, and shown, at login."""
+        strange = sorted(set(self.hosts()) - set(approved)) if approved else []
+        if strange:
+            raise errors.ConfigError(
+                f"{self.origin} now sends us to {', '.join(strange)}, which it did not at login; nothing was sent there",
+                hint="if that is right, sign in again: devicelogin login with the same options",
+                code="foreign_endpoint",
+            )
 
     def other_hosts(self) -> tuple[str, ...]:
         """Return the hosts besides `origin` to which this provider sends us, sorted (OpenID issuers only)."""
@@ -135,9 +151,13 @@ def _check_issuer(provider: Provider) -> None:
     # copy it without.
     if provider.is_oidc and provider.issuer.rstrip("/") != provider.url.rstrip("/"):
         issuer = redaction.printable(provider.issuer, limit=200)
+        # SECURITY: a hint is pasted into a shell, and this is a stranger's text.
+        plain = _PLAIN_URL.match(provider.issuer) is not None
         raise errors.ConfigError(
             f"the provider at {provider.url} calls itself {issuer}",
-            hint=f"if that is the one you mean: devicelogin login --oidc-issuer {issuer}",
+            hint=f"if that is the one you mean: devicelogin login --oidc-issuer {issuer}"
+            if plain
+            else "ask its operator for the issuer to use with --oidc-issuer",
         )
 
 

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from devicelogin import models, redaction
+from devicelogin import errors, models, redaction
 from devicelogin.cli import output
 from devicelogin.terminal import verification_uri
 
 if TYPE_CHECKING:
-    from devicelogin import authority, errors
+    from devicelogin import authority
 
 #: Who is called when a code is on the screen.
 OnShown = Callable[[models.DeviceAuthorization], None]
@@ -85,6 +85,12 @@ class EventStream:
         """Write the last event of a sign-in that did not."""
         fields = {key: _printable(value) for key, value in error.as_json().items() if key != "format_version"}
         self._write("failed", **fields)
+
+    def interrupted(self, number: int) -> None:
+        """Write the last event of a sign-in that signal `number` ended."""
+        fields = errors.LoginNotCompletedError("the sign-in was interrupted", code="interrupted").as_json()
+        del fields["format_version"]
+        self._write("failed", **{**fields, "exit": 128 + number})
 
     def _write(self, event: str, **fields: object) -> None:
         output.write(json.dumps({"format_version": 1, "event": event, **fields}) + "\n")

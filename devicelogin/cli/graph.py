@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devicelogin import errors, graph, secret_store
+from devicelogin import clock, errors, graph, secret_store
 from devicelogin.cli import output
 from devicelogin.cli.invocation import Invocation, profile_option
+from devicelogin.client import unfinished
 from devicelogin.terminal import messages
 from devicelogin.tokens import silent
 
@@ -44,7 +45,7 @@ def command(invocation: Invocation, words: tuple[str, ...], source: str | None) 
     method, path = _method_and_path(words)
     body = _body(source)
     work = invocation.workplace()
-    sign_in = secret_store.read_sign_in(work.paths)
+    sign_in = unfinished.read_settled(work)
     if sign_in is None:
         raise silent.not_signed_in(work.profile)
     chosen = work.settings()
@@ -55,15 +56,20 @@ def command(invocation: Invocation, words: tuple[str, ...], source: str | None) 
         )
     scopes = _graph_scopes(sign_in, chosen.scopes.value if chosen.scopes.explicit else sign_in.scopes)
     headers = {} if body is None else {"Content-Type": "application/json"}
-    with work.connect(chosen.ca_file.value) as session:
+    with work.connect(chosen.ca_file.value, clock.Deadline(silent.SILENT_SECONDS)) as session:
 
         def call(token: Callable[[], models.AccessToken]) -> graph.GraphAnswer:
             return graph.GraphClient(token, sign_in.graph_root, session=session).request(
                 method, path, headers=headers, body=body
             )
 
-        answer = _call_twice(work, scopes, call)
+        answer = _call_twice(work, sign_in, scopes, call)
         try:
+            if answer.status == 304:
+                raise errors.BadAnswerError(
+                    f"{sign_in.graph_root} answered that nothing has changed, though nobody asked that",
+                    hint="something between this machine and Graph may cache answers; try from another network",
+                )
             output.write_chunks(answer.chunks)
             if sys.stdout.isatty():
                 output.write("\n")  # JSON ends without one; the prompt would stand behind it
@@ -73,6 +79,7 @@ def command(invocation: Invocation, words: tuple[str, ...], source: str | None) 
 
 def _call_twice(
     work: client.Workplace,
+    sign_in: models.SignIn,
     scopes: tuple[str, ...],
     call: Callable[[Callable[[], models.AccessToken]], graph.GraphAnswer],
 ) -> graph.GraphAnswer:
@@ -80,6 +87,7 @@ def _call_twice(
 
     def token(*, force: bool = False, claims: str | None = None) -> models.AccessToken:
         found = work.silent_tokens().access_token(silent.Wish(scopes=scopes, force=force, claims=claims))
+        _check_unchanged(work, sign_in)
         for warning in found.warnings:
             output.say(messages.warning_line(warning))
         return found
@@ -88,7 +96,30 @@ def _call_twice(
         return call(token)
     except graph.TokenRejectedError as rejected:
         claims = rejected.claims
-    return call(lambda: token(force=True, claims=claims))
+    newer = token(force=True, claims=claims)
+    try:
+        return call(lambda: newer)
+    except graph.TokenRejectedError as rejected:
+        rejected.hint = f"sign in again: {silent.login_command(work.profile)}"
+        raise
+
+
+def _check_unchanged(work: client.Workplace, sign_in: models.SignIn) -> None:
+    """Raise ConfigError where another sign-in has come meanwhile.
+
+    SECURITY: the token may be of the new one, and the request is addressed to the Graph of the old one.
+    """
+    now = secret_store.read_sign_in(work.paths)
+    if now is None or (now.authority, now.client_id, now.graph_root) != (
+        sign_in.authority,
+        sign_in.client_id,
+        sign_in.graph_root,
+    ):
+        raise errors.ConfigError(
+            f"the sign-in of the profile {work.profile} was replaced in the middle of this call; it was not sent",
+            hint="run the command again",
+            code="sign_in_replaced",
+        )
 
 
 def _method_and_path(words: tuple[str, ...]) -> tuple[str, str]:

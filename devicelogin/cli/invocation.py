@@ -20,11 +20,19 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
 
+class Ended(BaseException):
+    """A signal asked us to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 @dataclass(slots=True)
 class Invocation:
     """One call of the program. `profile` is None where nobody named one.
 
-    `turn` is what the entry point found or leads before anything else was imported.
+    `turn` is what the entry point found or leads before anything else was imported; `arguments` is what was typed.
     """
 
     profile: str | None = None
@@ -33,6 +41,7 @@ class Invocation:
     as_json: bool = False
     keyring_service: str | None = None
     turn: turns.Turn | None = None
+    arguments: tuple[str, ...] = ()
 
     @property
     def profile_name(self) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,7 @@ import click
 
 from devicelogin import errors, redaction, secret_store
 from devicelogin.cli import events, output, registration
-from devicelogin.cli.invocation import Invocation, json_option, profile_option
+from devicelogin.cli.invocation import Ended, Invocation, json_option, profile_option
 from devicelogin.cli.sign_in_screen import SignInScreen
 from devicelogin.client import signing_in
 from devicelogin.terminal import ask, screen
@@ -18,6 +20,7 @@ from devicelogin.tokens import silent
 
 if TYPE_CHECKING:
     from devicelogin import client, models
+    from devicelogin.settings import resolve
 
 _HELP = """Sign a person in: show an address and a code, wait for their phone, keep the refresh token.
 
@@ -61,15 +64,20 @@ def command(invocation: Invocation, /, **options: object) -> None:
     expected, replace = options.pop("expect_user"), bool(options.pop("replace"))
     flags = {name: (list(value) if isinstance(value, tuple) else value) for name, value in options.items()}
     expected = str(expected) if expected is not None else None
-    if if_needed and _still_works(invocation, flags, expected, as_json=as_json):
-        return
+    if expected is not None and not expected.strip():
+        raise errors.UsageError("--expect-user names nobody", hint="give a user name or an object id, or leave it out")
     wishes = signing_in.Options(
         expect_user=expected,
         replace=replace,
         patient=invocation.can_ask() and bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")),
     )
     if as_json:
-        sign_in_with_events(invocation, flags, wishes)
+        sign_in_with_events(invocation, flags, wishes, if_needed=if_needed)
+    elif if_needed and _working(invocation, flags, expected) is not None:
+        if not invocation.quiet:
+            output.say(
+                f"devicelogin: the saved sign-in of the profile {invocation.profile_name} still works; nothing to do"
+            )
     else:
         sign_in_on_screen(invocation, flags, wishes)
 
@@ -89,7 +97,8 @@ def sign_in_on_screen(
     work = invocation.workplace(flags)
     chosen = work.settings(for_login=True)
     if chosen.client_id.value is None and invocation.can_ask():
-        registration.ask_for_app(flags, needs_tenant=not chosen.authority_url.explicit, stdin=sys.stdin)
+        needs_tenant = not chosen.authority_url.explicit
+        registration.ask_for_app(flags, needs_tenant=needs_tenant, is_oidc=chosen.is_oidc, stdin=sys.stdin)
         work = invocation.workplace(flags)
         chosen = work.settings(for_login=True)
     view = SignInScreen(work, chosen, can_ask=invocation.can_ask(), note_below=note_below, shown=shown)
@@ -98,6 +107,7 @@ def sign_in_on_screen(
             sign_in = signing_in.login(work, wishes, view)
         except errors.StoreUnusableError as error:
             if view.was_shown or chosen.store.value != "auto" or not _takes_file(invocation, error):
+                _name_the_command(invocation, error)
                 raise
             flags["store"] = "file"
             work = invocation.workplace(flags)
@@ -108,45 +118,55 @@ def sign_in_on_screen(
     return sign_in
 
 
-def sign_in_with_events(invocation: Invocation, flags: dict[str, object], wishes: signing_in.Options) -> models.SignIn:
+def sign_in_with_events(
+    invocation: Invocation, flags: dict[str, object], wishes: signing_in.Options, *, if_needed: bool = False
+) -> models.SignIn:
     """Run the sign-in for a program that shows the code itself; ends with an event `signed_in` or `failed`."""
     stream = events.EventStream()
     try:
-        sign_in = signing_in.login(invocation.workplace(flags), wishes, stream)
+        working = _working(invocation, flags, wishes.expect_user) if if_needed else None
+        sign_in = working or signing_in.login(invocation.workplace(flags), wishes, stream)
+    except errors.StoreUnusableError as error:
+        _name_the_command(invocation, error)
+        stream.failed(error)
+        raise
     except errors.DeviceLoginError as error:
         stream.failed(error)
         raise
-    except BaseException:
-        # Ctrl-C, a signal: who reads the events must see the end of them, whatever ended us.
-        stream.failed(errors.LoginNotCompletedError("the sign-in was interrupted", code="interrupted"))
+    except (KeyboardInterrupt, Ended) as end:
+        # Who reads the events must see the end of them, whatever ended us.
+        stream.interrupted(end.number if isinstance(end, Ended) else signal.SIGINT)
         raise
     stream.signed_in(sign_in)
     return sign_in
 
 
-def _still_works(invocation: Invocation, flags: dict[str, object], expected: str | None, *, as_json: bool) -> bool:
-    """Tell whether the saved sign-in is the one asked for and works. Raises what only a later try can mend."""
+def _working(invocation: Invocation, flags: dict[str, object], expected: str | None) -> models.SignIn | None:
+    """Return the saved sign-in if it is the one asked for and works. Raises what only a later try can mend."""
     pinned = {name: value for name, value in flags.items() if name not in {"scopes", "store", "qr"}}
     work: client.Workplace = invocation.workplace(pinned)
     try:
         sign_in = secret_store.read_sign_in(work.paths)
         if sign_in is None or (expected is not None and not sign_in.account.is_named(expected)):
-            return False
-        if not set(_scopes(flags)) <= {scope.lower() for scope in sign_in.scopes}:
-            return False
+            return None
+        wanted = work.settings(for_login=True).scopes if "scopes" not in flags else _settings_of(invocation, flags)
+        if wanted.explicit and not {name.lower() for name in wanted.value} <= {s.lower() for s in sign_in.scopes}:
+            return None
         work.silent_tokens().access_token(silent.Wish())
     except (errors.LoginRequiredError, errors.DataBadError, errors.DeniedByPolicyError, errors.ConfigError):
-        return False
-    if as_json:
-        events.EventStream().signed_in(sign_in)
-    elif not invocation.quiet:
-        output.say(f"devicelogin: the saved sign-in of the profile {work.profile} still works; nothing to do")
-    return True
+        return None
+    return sign_in
 
 
-def _scopes(flags: dict[str, object]) -> tuple[str, ...]:
-    given = flags.get("scopes")
-    return tuple(str(scope).lower() for scope in given) if isinstance(given, list) else ()
+def _settings_of(invocation: Invocation, flags: dict[str, object]) -> resolve.Value[tuple[str, ...]]:
+    return invocation.workplace({"scopes": flags["scopes"]}).settings(for_login=True).scopes
+
+
+def _name_the_command(invocation: Invocation, error: errors.StoreUnusableError) -> None:
+    """Make the hint the exact command (D4): as it was typed, with the sealed file as its store."""
+    if error.hint is not None and error.hint.endswith("--store file") and invocation.arguments:
+        typed = shlex.join(["devicelogin", *invocation.arguments])
+        error.hint = f"keep the sign-in in a sealed file instead: {typed} --store file"
 
 
 def _takes_file(invocation: Invocation, error: errors.StoreUnusableError) -> bool:

@@ -13,7 +13,7 @@ import click
 import devicelogin
 from devicelogin import errors
 from devicelogin.cli import output
-from devicelogin.cli.invocation import Invocation
+from devicelogin.cli.invocation import Ended, Invocation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,14 +41,6 @@ Examples:
 
 Exit codes: 0 done, 4 a person must sign in, 75 try again later; all of them are in the README.
 """
-
-
-class Ended(BaseException):
-    """A signal asked us to end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 class _Commands(click.Group):
@@ -98,7 +90,7 @@ def run(arguments: Sequence[str], turn: turns.Turn | None = None) -> int:  # noq
     if not sys.warnoptions:
         # Warnings are for programmers: urllib3 has one for boards whose clock is not set.
         warnings.simplefilter("ignore")
-    invocation = Invocation(as_json="--json" in arguments, turn=turn)
+    invocation = Invocation(as_json="--json" in arguments, turn=turn, arguments=tuple(arguments))
     try:
         result: Any = _program.main(list(arguments), prog_name="devicelogin", standalone_mode=False, obj=invocation)
         return result if isinstance(result, int) else 0

@@ -28,12 +28,16 @@ The same as one command, where the Azure CLI is signed in; it prints the client 
 """
 
 
-def ask_for_app(flags: dict[str, object], *, needs_tenant: bool, stdin: TextIO) -> None:
+def ask_for_app(flags: dict[str, object], *, needs_tenant: bool, is_oidc: bool, stdin: TextIO) -> None:
     """Show the steps, ask for client id and tenant, check their shape, and put them into `flags`.
 
     Raises UsageError where the person gives up.
     """
     view = screen.Screen(output.people(), environ=os.environ)
+    if is_oidc:
+        view.line("Signing in needs a client id: register a public client with the device flow at that provider.")
+        flags["client_id"] = ask.ask(view, stdin, "Client id: ", check=_checked(shapes.oidc_client_id))
+        return
     for line in STEPS.splitlines():
         view.line(line)
     flags["client_id"] = ask.ask(view, stdin, "Application (client) ID: ", check=_checked(shapes.client_id))

@@ -67,7 +67,7 @@ def command(
 def checked_scopes(scopes: tuple[str, ...]) -> tuple[str, ...]:
     """Return the scopes of `--scope` options. Raises UsageError where one is none."""
     try:
-        return shapes.scopes(scopes, is_oidc=True) if scopes else ()
+        return shapes.scopes(scopes, is_oidc=False) if scopes else ()
     except shapes.BadValueError as bad:
         raise errors.UsageError(f"cannot use the scopes of --scope: {bad.why}", hint=bad.hint) from None
 

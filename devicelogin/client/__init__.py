@@ -39,7 +39,7 @@ class DeviceLogin:
         scopes: Iterable[str] | None = None,
         store: SecretStore | None = None,
     ) -> None:
-        flags = {"client_id": client_id, "tenant": tenant, "scopes": tuple(scopes) if scopes is not None else None}
+        flags = {"client_id": client_id, "tenant": tenant, "scopes": _scopes(scopes)}
         self._workplace = Workplace(profile, flags=flags, environ=os.environ, store=store)
 
     def login(self, show: Callable[[models.DeviceAuthorization], None] | None = None) -> models.Account:
@@ -63,7 +63,7 @@ class DeviceLogin:
         """
         from devicelogin.tokens import silent
 
-        wish = silent.Wish(scopes=tuple(scopes) if scopes is not None else (), min_valid=min_valid)
+        wish = silent.Wish(scopes=_scopes(scopes), min_valid=min_valid)
         return self._workplace.silent_tokens().access_token(wish)
 
     def status(self) -> models.SignInStatus:
@@ -80,6 +80,21 @@ class DeviceLogin:
         from devicelogin.client import signing_out
 
         signing_out.logout(self._workplace)
+
+
+def _scopes(given: Iterable[str] | None) -> tuple[str, ...]:
+    """Return the scopes without those that are always asked for. Raises UsageError for what is none."""
+    if given is None:
+        return ()
+    from devicelogin import errors
+    from devicelogin.settings import shapes
+
+    if isinstance(given, str):
+        raise errors.UsageError("scopes is one text, not several", hint=f"write it as a list: scopes=[{given!a}]")
+    try:
+        return shapes.scopes(tuple(given), is_oidc=False)
+    except shapes.BadValueError as bad:
+        raise errors.UsageError(f"cannot use these scopes: {bad.why}", hint=bad.hint) from None
 
 
 def profiles() -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from devicelogin import authority, clock, clouds, errors, models, msal_client, private_files, secret_store, settings
 from devicelogin.client import unfinished
 from devicelogin.signin import device_flow, id_token, scopes
+from devicelogin.terminal import verification_uri
 from devicelogin.tokens import cache_directory, silent
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ class Calling(device_flow.Silence):
         if self._show is not None:
             self._show(authorization)
             return
+        if sys.stderr is None:
+            raise errors.OutputError(
+                "there is no stderr to show the code on", hint="give login() a function that shows it"
+            )
         from devicelogin import redaction
 
         uri, code = redaction.printable(authorization.verification_uri), redaction.printable(authorization.user_code)
@@ -83,8 +88,10 @@ def login(work: Workplace, options: Options, observer: Observer) -> models.SignI
         raise missing_client_id(work.profile)
     with _login_lock(work):
         old = _old_sign_in(work, observer)
-        private_files.make_directory(work.paths.places.config)
+        _try_profile(work, chosen)
         store = _store(work, chosen, old, patient=options.patient)
+        _check_room(work, store, old)
+        old = old or _sign_in_of_record(work, store)
         for note in chosen.notes:
             observer.note(note)
         return _Login(work, chosen, client_id, store, old, options, observer).run()
@@ -134,11 +141,13 @@ class _Login:
             wait = device_flow.Wait(
                 authorization, clock=self._options.clock, observer=self._observer, profile=self._work.profile
             )
+            verification_uri.require_clean(authorization.verification_uri)
             self._observer.show(authorization, provider, self._tenant())
             answer = wait.for_approval(client.poll)
             account = self._checked_account(http, provider, keys, answer, wait)
         self._check_person(account)
-        return self._keep(provider, answer, account)
+        # A cron job may hold the lock for a while; the approval is worth waiting for it as long as the code would last.
+        return self._keep(provider, answer, account, wait_seconds=max(wait.remaining(), secret_store.WAIT_SECONDS))
 
     def _tenant(self) -> str:
         return self._chosen.authority_choice
@@ -199,7 +208,14 @@ class _Login:
                 code="unexpected_account",
             )
 
-    def _keep(self, provider: authority.Provider, answer: models.TokenAnswer, account: models.Account) -> models.SignIn:
+    def _keep(
+        self,
+        provider: authority.Provider,
+        answer: models.TokenAnswer,
+        account: models.Account,
+        *,
+        wait_seconds: float,
+    ) -> models.SignIn:
         chosen, work = self._chosen, self._work
         graph_root = chosen.graph_root.value
         if graph_root is None:
@@ -216,12 +232,15 @@ class _Login:
             scopes=chosen.scopes.value,
             granted_scopes=answer.scopes,
             location=self._store.location,
-            previous=self._old.location if self._old is not None else None,
+            previous=_other_place(self._store.location, self._old),
+            hosts=provider.hosts(),
         )
-        lock = secret_store.ProfileLock(work.paths)
-        with lock:
+        with secret_store.ProfileLock(work.paths, wait_seconds=wait_seconds):
             saved = self._save(sign_in, answer)
-            settings.write_profile(work.paths, chosen.profile_changes())
+            try:
+                settings.write_profile(work.paths, chosen.profile_changes())
+            except errors.DeviceLoginError as error:
+                self._observer.note(f"signed in, but the settings could not be written: {error.message}")
             cache = work.token_cache(chosen)
             cache.clear()
             cache.write(cache_directory.new_entry(work.paths, "", answer, min_valid=cache.min_valid))
@@ -249,8 +268,8 @@ class _Login:
         now = int(time.time())
         secret_store.write_times(paths, models.Times(generation=generation, made=now, last_refreshed=now))
         secret_store.write_sign_in(paths, dataclasses.replace(done, previous=sign_in.previous))
-        self._delete_old_secret(sign_in)
-        secret_store.write_sign_in(paths, done)
+        if self._has_deleted_old_secret(sign_in):
+            secret_store.write_sign_in(paths, done)
         return done
 
     def _take_back(self, sign_in: models.SignIn) -> None:
@@ -261,22 +280,29 @@ class _Login:
         """
         paths, old = self._work.paths, self._old
         with contextlib.suppress(errors.DeviceLoginError):
-            if old is None or old.location != sign_in.location:
+            if old is None or not old.location.is_same_place(sign_in.location):
                 self._store.delete()
             if old is not None:
                 secret_store.write_sign_in(paths, old)
             else:
                 secret_store.remove_sign_in(paths)
 
-    def _delete_old_secret(self, sign_in: models.SignIn) -> None:
-        secret_store.remove_set_aside(self._work.paths)
-        if self._old is None or self._old.location == sign_in.location or self._work.given_store is not None:
-            return
+    def _has_deleted_old_secret(self, sign_in: models.SignIn) -> bool:
+        """Delete the secret in the place that is left; False: it is still there, and has to stay traced."""
+        work = self._work
+        secret_store.remove_set_aside(work.paths)
+        if sign_in.previous is None or work.given_store is not None:
+            return True
+        left = dataclasses.replace(sign_in, location=sign_in.previous)
         try:
-            self._work.open_store(self._old).delete()
-            self._work.open_store(self._old, name="access").delete()
+            unfinished.delete_elsewhere(work, work.open_store(left), sign_in)
+            work.open_store(left, name="access").delete()
         except errors.DeviceLoginError as error:
-            self._observer.note(f"the old saved sign-in could not be deleted: {error.message}")
+            self._observer.note(
+                f"the old saved sign-in could not be deleted and stays until the next login or logout: {error.message}"
+            )
+            return False
+        return True
 
     def _next_generation(self) -> int:
         """Return a number above every one in use; a damaged record is moved aside, not overwritten."""
@@ -296,6 +322,48 @@ def _old_sign_in(work: Workplace, observer: Observer) -> models.SignIn | None:
         return unfinished.read_settled(work)
     except errors.DataBadError as error:
         observer.note(f"{error.message}; this sign-in replaces it")
+        return None
+
+
+def _other_place(new: models.StoreLocation, old: models.SignIn | None) -> models.StoreLocation | None:
+    """Return the place besides `new` in which a secret lies, None where there is none."""
+    candidates = (old.location, old.previous) if old is not None else ()
+    return next((place for place in candidates if place is not None and not place.is_same_place(new)), None)
+
+
+def _check_room(work: Workplace, store: secret_store.SecretStore, old: models.SignIn | None) -> None:
+    """Raise StoreUnusableError where secrets lie in two other places already: a trace names one older place."""
+    if old is None or old.previous is None:
+        return
+    if not any(place.is_same_place(store.location) for place in (old.location, old.previous)):
+        raise errors.StoreUnusableError(
+            "an older saved sign-in of this profile could not be deleted yet and would be forgotten",
+            hint=f"delete both first: devicelogin logout --profile {work.profile}",
+        )
+
+
+def _try_profile(work: Workplace, chosen: resolve.Settings) -> None:
+    """See that the profile could be written, before a person is asked. Raises StoreUnusableError or ConfigError."""
+    trial = f"{work.paths.profile_file}.trial"
+    private_files.replace(trial, b"")
+    private_files.remove(trial)
+    try:
+        "".join(str(value) for value in chosen.profile_changes().values()).encode()
+    except UnicodeEncodeError:
+        raise errors.ConfigError(
+            "one of the settings holds bytes that are no text, so it cannot be written into the profile",
+            hint="rename that file, so that its path is UTF-8",
+        ) from None
+
+
+def _sign_in_of_record(work: Workplace, store: secret_store.SecretStore) -> models.SignIn | None:
+    """Return what the record in `store` says, where its trace was lost or is damaged: whose it is still counts (D14)."""
+    try:
+        record = store.load()
+        if record is None:
+            return None
+        return secret_store.unpack_record(record, login=silent.login_command(work.profile)).sign_in
+    except errors.DataBadError:
         return None
 
 

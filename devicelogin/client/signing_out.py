@@ -38,9 +38,11 @@ def logout(work: Workplace) -> Outcome:
         try:
             sign_in = secret_store.read_sign_in(work.paths)
         except errors.DataBadError as error:
+            if error.code == "newer_version":
+                raise
             notes.append(error.message)
-            _delete_from_keyring(work, notes)
             sign_in = None
+            _delete_from_keyring(work)
         # The cached access tokens first: without its trace the place of the spare ones would be forgotten.
         _clear_cached(work, sign_in)
         if sign_in is None:
@@ -50,12 +52,16 @@ def logout(work: Workplace) -> Outcome:
         for location in (sign_in.location, sign_in.previous):
             if location is not None:
                 work.open_store(dataclasses.replace(sign_in, location=location)).delete()
-        secret_store.remove_set_aside(work.paths)
-        if sign_in.location.kind == "file":
-            private_files.remove(work.paths.key_file)  # it opens nothing any more
-        private_files.remove(work.paths.provider)
-        secret_store.remove_sign_in(work.paths)
+        _delete_rest(work)
     return Outcome(account=sign_in.account, revoked=revoked, notes=tuple(notes))
+
+
+def _delete_rest(work: Workplace) -> None:
+    """Delete what is left when the secrets are gone, the trace last."""
+    secret_store.remove_set_aside(work.paths)
+    private_files.remove(work.paths.key_file)  # it opens nothing any more
+    private_files.remove(work.paths.provider)
+    secret_store.remove_sign_in(work.paths)
 
 
 def _clear_cached(work: Workplace, sign_in: models.SignIn | None) -> None:
@@ -65,14 +71,19 @@ def _clear_cached(work: Workplace, sign_in: models.SignIn | None) -> None:
     cache_directory.TokenCache(work.paths, spare=spare).clear()
 
 
-def _delete_from_keyring(work: Workplace, notes: list[str]) -> None:
-    """Delete what the keyring may hold for a trace that cannot be read: the names of its items are fixed."""
+def _delete_from_keyring(work: Workplace) -> None:
+    """Delete what the keyring holds for a trace that cannot be read: the names of its items are fixed.
+
+    A sealed record beside the trace says that it was kept there, and a keyring that cannot be asked is then no reason to
+    stop. Else it is: raises StoreUnusableError, and the trace stays so that a second run can finish.
+    """
     location = secret_store.keyring_location(work.paths, service=work.keyring_service)
     try:
         for name in ("record", "access"):
             secret_store.open_store(location, work.paths, name=name).delete()
-    except errors.StoreUnusableError as error:
-        notes.append(f"if the sign-in was kept in the system keyring, it is still there: {error.message}")
+    except errors.StoreUnusableError:
+        if private_files.read(work.paths.record) is None:
+            raise
 
 
 def _delete_untraced(work: Workplace) -> None:
@@ -80,8 +91,7 @@ def _delete_untraced(work: Workplace) -> None:
     location = models.StoreLocation(kind="file", key="file", bind="none")
     for name in ("record", "access"):
         secret_store.open_store(location, work.paths, name=name).delete()
-    secret_store.remove_set_aside(work.paths)
-    secret_store.remove_sign_in(work.paths)
+    _delete_rest(work)
 
 
 def _revoke(work: Workplace, sign_in: models.SignIn, notes: list[str]) -> bool:
@@ -108,6 +118,7 @@ def _revoked(work: Workplace, sign_in: models.SignIn) -> bool:
         # SECURITY: to the authority of the sealed record, not to one that the settings name now.
         issuer, is_oidc = saved.sign_in.authority, saved.sign_in.is_oidc
         provider = authority.known_provider(http, work.paths.provider, issuer, is_oidc=is_oidc)
+        provider.check_hosts(saved.sign_in.hosts)
         if provider.revocation_endpoint is None:
             raise errors.ConfigError(f"{provider.origin} offers no revocation")
         form = {

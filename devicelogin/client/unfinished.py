@@ -31,16 +31,17 @@ def read_settled(work: Workplace) -> models.SignIn | None:
 
 def _settled(work: Workplace, trace: models.SignIn) -> models.SignIn | None:
     found: models.SignIn | None = None
-    for location in dict.fromkeys((trace.location, trace.previous)):
-        if location is None:
-            continue
+    places = [trace.location]
+    if trace.previous is not None and not trace.previous.is_same_place(trace.location):
+        places.append(trace.previous)
+    for location in places:
         store = work.open_store(dataclasses.replace(trace, location=location))
         try:
             record = store.load()
             if record is None:
                 continue
             if found is not None:
-                store.delete()
+                delete_elsewhere(work, store, dataclasses.replace(trace, location=places[0]))
                 continue
         except errors.StoreUnusableError:
             return trace
@@ -51,3 +52,15 @@ def _settled(work: Workplace, trace: models.SignIn) -> models.SignIn | None:
     else:
         secret_store.write_sign_in(work.paths, found)
     return found
+
+
+def delete_elsewhere(work: Workplace, old: secret_store.SecretStore, kept: models.SignIn) -> None:
+    """Delete the record in `old`, and see that the one of `kept` is still there; the caller holds the profile's lock.
+
+    Two classes of keyring can be two names of one place, and nobody can tell beforehand.
+    """
+    store = work.open_store(kept)
+    record = store.load()
+    old.delete()
+    if record is not None and store.load() is None:
+        store.save(record)

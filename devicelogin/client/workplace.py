@@ -7,6 +7,7 @@ from devicelogin import errors, settings
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from devicelogin import clock, http_session, models, secret_store
     from devicelogin.settings import resolve
@@ -79,8 +80,9 @@ class Workplace:
 
     def silent_tokens(self, turn: turns.Turn | None = None) -> silent.SilentTokens:
         """Return what gives access tokens without a person; `turn` is one that was taken already."""
-        from devicelogin.tokens import silent
+        from devicelogin.tokens import access_cache, silent
 
+        profile_stat = access_cache.stat_line(self.paths.profile_file)
         chosen = self.settings()
         self._check_pinned(chosen)
         scopes = chosen.scopes
@@ -94,6 +96,7 @@ class Workplace:
             own_scopes=scopes.value if scopes.explicit else (),
             # Those of the profile are part of what the cache calls "own"; the environment may differ from call to call.
             is_own=not scopes.source.startswith("environment"),
+            profile_stat=profile_stat,
             turn=turn,
         )
 
@@ -109,6 +112,22 @@ class Workplace:
             trace = secret_store.read_sign_in(self.paths)
             if trace is not None:
                 settings.check_pinned(chosen, trace)
+
+
+def _within_grant(sign_in: models.SignIn, scopes: tuple[str, ...]) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """Return what a refresh asks for so that it asks for no more than was granted (RFC 6749 section 6).
+
+    First what was granted, where asking for nothing says just that; then the scopes to ask for. Other scopes than the
+    sign-in's own are the caller's wish and asked for as they are.
+    """
+    from devicelogin.signin import scopes as compared
+
+    if {scope.lower() for scope in scopes} != {scope.lower() for scope in sign_in.scopes}:
+        return None, scopes
+    if sign_in.is_oidc:
+        return sign_in.granted_scopes, scopes
+    missing = compared.missing(scopes, sign_in.granted_scopes, graph_root=sign_in.graph_root)
+    return None, tuple(scope for scope in scopes if scope not in missing) or scopes
 
 
 class Refresher:
@@ -162,13 +181,19 @@ class Refresher:
         provider = authority.known_provider(
             http, work.paths.provider, sign_in.authority, is_oidc=sign_in.is_oidc, anew=anew
         )
+        provider.check_hosts(sign_in.hosts)
         client = msal_client.MsalClient(http, provider, client_id=sign_in.client_id, profile=work.profile)
-        who = sign_in.account.username
+        as_granted, scopes = _within_grant(sign_in, scopes)
+        wanted: dict[str, Any] = {"who": sign_in.account.username, "claims": claims, "as_granted": as_granted}
         try:
-            return client.refresh(saved.credentials, scopes, who=who, claims=claims)
+            return client.refresh(saved.credentials, scopes, **wanted)
         except http_session.NoAnswerError as error:
             # The request may have been carried out. Entra keeps the old refresh token valid, so asking again is safe; a
             # server with one-time tokens refuses, which is then the truth.
             if not error.request_may_have_arrived or deadline.passed():
                 raise
-            return client.refresh(saved.credentials, scopes, who=who, claims=claims)
+        try:
+            return client.refresh(saved.credentials, scopes, **wanted)
+        except errors.LoginRequiredError as error:
+            error.message += "; the answer to a refresh was just lost on the way, and with it a one-time token"
+            raise

@@ -14,7 +14,7 @@ Names resolve on first use: who only waits for the lock imports neither stores n
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from devicelogin.secret_store.lock import ProfileLock, held_descriptors
+    from devicelogin.secret_store.lock import WAIT_SECONDS, ProfileLock, held_descriptors
     from devicelogin.secret_store.protocol import SecretStore
     from devicelogin.secret_store.record import SavedSignIn, pack_record, unpack_record
     from devicelogin.secret_store.sealed_file import remove_set_aside, set_aside
@@ -25,6 +25,7 @@ _HOMES = {
     "ProfileLock": "lock",
     "SavedSignIn": "record",
     "SecretStore": "protocol",
+    "WAIT_SECONDS": "lock",
     "choose_store": "selection",
     "held_descriptors": "lock",
     "keyring_location": "selection",
@@ -41,6 +42,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "WAIT_SECONDS",
     "ProfileLock",
     "SavedSignIn",
     "SecretStore",

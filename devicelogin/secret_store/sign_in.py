@@ -118,6 +118,7 @@ def sign_in_from(data: dict[str, Any]) -> models.SignIn:
         granted_scopes=_text_list(data["granted_scopes"]),
         location=models.StoreLocation(**_texts(data["location"], models.StoreLocation)),
         previous=None if previous is None else models.StoreLocation(**_texts(previous, models.StoreLocation)),
+        hosts=_text_list(data.get("hosts", [])),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Protocol
 
-from devicelogin import errors, explain, models
+from devicelogin import errors, explain, models, msal_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +81,8 @@ class Wait:
             try:
                 answer = poll()
             except (errors.TryLaterError, errors.BadAnswerError) as error:
+                if error.code == msal_client.UNUSABLE:
+                    raise  # from the right server; the next one would be the same
                 failures += 1
                 self._observer.trouble(error.message)
                 pause = self.back_off(failures, error)

@@ -5,6 +5,7 @@ MSAL has not checked ID tokens since 1.38, so this is the only check there is (d
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -24,6 +25,9 @@ LEEWAY = 600
 _TENANT_PLACEHOLDER = "{tenantid}"
 
 _GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
+
+#: RFC 7518 section 3.3 (bits)
+_SHORTEST_RSA_KEY = 2048
 
 #: How many keys and how long a token do we look at?
 _MOST_KEYS, _LONGEST_TOKEN = 200, 100_000
@@ -66,6 +70,8 @@ def request_keys(http: HttpSession, provider: Provider) -> KeySet:
             key = jwt.PyJWK.from_dict(entry)
         except (jwt.PyJWTError, ValueError, TypeError, KeyError):
             continue  # a key of a kind we do not know is no reason to miss those we do
+        if getattr(key.key, "key_size", 0) < _SHORTEST_RSA_KEY and entry["kty"] == "RSA":
+            continue
         issuer = entry.get("issuer")
         keys[str(entry.get("kid", len(keys)))] = SigningKey(key, issuer if isinstance(issuer, str) else None)
     if not keys:
@@ -80,7 +86,7 @@ def key_name(id_token: str) -> str | None:
     """Return the `kid` of the token's header. Raises BadAnswerError where it is no token."""
     try:
         kid = jwt.get_unverified_header(id_token[:_LONGEST_TOKEN]).get("kid")
-    except (jwt.PyJWTError, ValueError):
+    except (jwt.PyJWTError, ValueError, RecursionError):
         _refuse("it is no signed token")
     return kid if isinstance(kid, str) else None
 
@@ -100,7 +106,8 @@ def check(
     issuer = _check_issuer(claims, key, provider)
     _check_times(claims, now)
     authorized = claims.get("azp")
-    if isinstance(claims["aud"], list) and len(claims["aud"]) > 1 and authorized != client_id:
+    several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
+    if (several or authorized is not None) and authorized != client_id:
         _refuse("it was issued for another app")
     return _account(claims, issuer, home_account_id)
 
@@ -109,7 +116,7 @@ def names_same_person(id_token: str, account: models.Account) -> bool:
     """Tell whether an ID token that came with a refresh names the saved account; unsigned claims, identity only (D7)."""
     try:
         claims = jwt.decode(id_token[:_LONGEST_TOKEN], options={"verify_signature": False})
-    except (jwt.PyJWTError, ValueError):
+    except (jwt.PyJWTError, ValueError, RecursionError):
         return True  # unreadable: it says nothing about anybody
     if account.tenant_id and account.object_id and claims.get("oid") and claims.get("tid"):
         return bool((str(claims["tid"]).lower(), str(claims["oid"]).lower()) == account.key)
@@ -135,7 +142,7 @@ def _verified_claims(id_token: str, key: SigningKey, provider: Provider, client_
         _refuse("it was issued for another app")
     except jwt.MissingRequiredClaimError as error:
         _refuse(f"it has no {redaction.printable(error.claim, limit=20)}")
-    except (jwt.PyJWTError, ValueError, TypeError):
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
         _refuse("its signature does not match")
     return claims
 
@@ -162,7 +169,7 @@ def _check_times(claims: dict[str, Any], now: float) -> None:
     moments = {}
     for name in ("exp", "iat", "nbf"):
         value = claims.get(name, now)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             _refuse(f"its {name} is no time")
         moments[name] = float(value)
     if moments["exp"] <= now - LEEWAY:

@@ -25,9 +25,13 @@ _ASCII = str.maketrans({"\N{HORIZONTAL ELLIPSIS}": "~", "\N{REPLACEMENT CHARACTE
 
 
 class Screen:
-    """Where text for a person goes. Writing never fails for a character that the encoding lacks."""
+    """Where text for a person goes. Writing never fails for a character that the encoding lacks.
+
+    While `is_optional` is true, what cannot be written is left out: a person who has what they need may close the window.
+    """
 
     def __init__(self, stream: TextIO, *, environ: Mapping[str, str]) -> None:
+        self.is_optional = False
         self._stream = stream
         self._environ = environ
         self._term = environ.get("TERM", "")
@@ -106,12 +110,19 @@ class Screen:
         return f"\x1b[{sequence}m{text}\x1b[0m" if sequence and self.has_colours else text
 
     def write(self, text: str) -> None:
-        """Write `text` at once; the caller has made server text printable. Characters the encoding lacks become `?`."""
+        """Write `text` at once; the caller has made server text printable. Characters the encoding lacks become `?`.
+
+        Raises OSError, or ValueError for a closed stream, unless the screen is optional.
+        """
         encoding = _encoding(self._stream)
         if not self.encodes_blocks:
             text = text.translate(_ASCII)
-        self._stream.write(text.encode(encoding, "replace").decode(encoding))
-        self._stream.flush()
+        try:
+            self._stream.write(text.encode(encoding, "replace").decode(encoding))
+            self._stream.flush()
+        except (OSError, ValueError):
+            if not self.is_optional:
+                raise
 
     def line(self, text: str = "") -> None:
         """Write one line."""

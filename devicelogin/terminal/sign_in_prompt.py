@@ -10,7 +10,7 @@ import contextlib
 import math
 from typing import TYPE_CHECKING
 
-from devicelogin import redaction
+from devicelogin import errors, redaction
 from devicelogin.terminal import prompt_layout, qr_code, screen, verification_uri
 
 if TYPE_CHECKING:
@@ -72,7 +72,9 @@ class SignInPrompt:
     ) -> None:
         """Show where to go, the code and who asks; again for a new code after one that expired.
 
-        Raises `BadAnswerError`, before anything is written, if the server's address is none to send a person to.
+        Raises `BadAnswerError`, before anything is written, if the server's address is none to send a person to;
+        `OutputError` where it cannot be written: nobody waits for a code that was not shown. Whatever is written later
+        is optional.
         """
         self._erase()
         self._expires_in = 0.0
@@ -94,28 +96,37 @@ class SignInPrompt:
             code=code,
             bare_code=bare_code if code != bare_code else None,
         )
-        if self._screen.is_plain:
-            self._show_plain(text)
-        else:
-            self._show_arranged(text, uri)
+        self._draw(self._sentences(text) if self._screen.is_plain else self._arranged(text, uri))
 
-    def _show_plain(self, text: prompt_layout.PromptText) -> None:
-        """Write whole sentences: they go into log files, through pipes and to screen readers."""
-        if text.warning:
-            self._screen.line(text.warning)
-        self._screen.line("To sign in, open this address on a phone or any computer:")
-        self._screen.line(f"  {text.address}")
-        self._screen.line(f"and enter the code:  {text.code}")
+    def _draw(self, lines: list[str]) -> None:
+        self._is_drawing = not self._screen.is_plain
+        self._screen.is_optional = False
+        try:
+            self._screen.write("".join(f"{line}\n" for line in lines))
+        except (OSError, ValueError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or "it is closed"
+            raise errors.OutputError(
+                f"cannot show the sign-in code on stderr: {reason}", hint="look at what stderr is connected to"
+            ) from error
+        finally:
+            self._screen.is_optional = True
+        self._is_drawing = False
+
+    def _sentences(self, text: prompt_layout.PromptText) -> list[str]:
+        """Return whole sentences: they go into log files, through pipes and to screen readers."""
+        lines = [text.warning] if text.warning else []
+        lines += ["To sign in, open this address on a phone or any computer:", f"  {text.address}"]
+        lines.append(f"and enter the code:  {text.code}")
         if text.bare_code:
-            self._screen.line(f"(without the dashes: {text.bare_code})")
-        self._screen.line("This sign-in was started by:")
-        for label, value in text.facts:
-            self._screen.line(f"  {label}: {value}")
-        self._screen.line(prompt_layout.SENTENCE)
+            lines.append(f"(without the dashes: {text.bare_code})")
+        lines.append("This sign-in was started by:")
+        lines += [f"  {label}: {value}" for label, value in text.facts]
+        lines.append(prompt_layout.SENTENCE)
         if self._qr in {"half", "full", "ascii"} and not text.warning:
-            self._screen.line("No QR code: this is not a terminal that can draw one")
+            lines.append("No QR code: this is not a terminal that can draw one")
+        return lines
 
-    def _show_arranged(self, text: prompt_layout.PromptText, uri: str) -> None:
+    def _arranged(self, text: prompt_layout.PromptText, uri: str) -> list[str]:
         has_blocks = self._screen.is_utf8 if self._qr == "auto" else self._screen.encodes_blocks
         shapes = qr_code.shapes(uri, wanted=self._qr, has_blocks=has_blocks)
         if text.warning:
@@ -130,10 +141,7 @@ class SignInPrompt:
                 fixed_colours=self._screen.has_fixed_colours,
             )
             lines += self._side_by_side(code, plan.shape.columns, plan.beside)
-        lines += [self._styled(line) for line in plan.below]
-        self._is_drawing = True
-        self._screen.write("".join(f"{line}\n" for line in lines))
-        self._is_drawing = False
+        return lines + [self._styled(line) for line in plan.below]
 
     def _side_by_side(self, code: list[str], width: int, beside: list[prompt_layout.Line]) -> list[str]:
         lines = []
@@ -228,7 +236,9 @@ def _facts(
     facts = [("host", f"{host_name}, user {user}" if user else host_name), ("app", app)]
     if authorization.client_id not in app:
         facts.append(("client", authorization.client_id))
-    facts += [("tenant", tenant), ("scopes", ", ".join(authorization.scopes))]
+    facts.append(("tenant", tenant))
+    if authorization.scopes:
+        facts.append(("scopes", ", ".join(authorization.scopes)))
     return tuple((label, redaction.printable(value, limit=_LONGEST_FACT)) for label, value in facts)
 
 

@@ -99,16 +99,22 @@ class TokenCache:
 
 
 def new_entry(
-    paths: ProfilePaths, asked: str, answer: models.TokenAnswer, *, min_valid: float | None = None
+    paths: ProfilePaths,
+    asked: str,
+    answer: models.TokenAnswer,
+    *,
+    min_valid: float | None = None,
+    profile_stat: str | None = None,
 ) -> access_cache.Entry:
     """Return the cache entry for a token just received for the scope line `asked`.
 
-    `min_valid` is what the profile wants a token to last (seconds).
+    `min_valid` is what the profile wants a token to last (seconds). `profile_stat` is the stat of the profile file that
+    was acted upon; None: of the one that is there now.
     """
     boot, wall = access_cache.boot_seconds(), time.time()
     lifetime = float(answer.expires_in)
     entry = access_cache.Entry()
-    entry.profile_stat = access_cache.stat_line(paths.profile_file)
+    entry.profile_stat = profile_stat if profile_stat is not None else access_cache.stat_line(paths.profile_file)
     entry.sign_in_stat = access_cache.stat_line(paths.sign_in)
     entry.asked = asked
     entry.granted = " ".join(answer.scopes)

@@ -62,7 +62,8 @@ class SilentTokens:
     """Access tokens of one profile for whoever is not at a terminal.
 
     `min_valid` (seconds) and `own_scopes` are wanted where a caller names none; with neither, the sign-in's scopes.
-    `is_own`: they come from the profile, not from an environment that another call may not have.
+    `is_own`: they come from the profile, not from an environment that another call may not have. `profile_stat` is the
+    `stat_line` of the profile file from before the settings were read. `turn` is what the entry point already has.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class SilentTokens:
         min_valid: float | None = None,
         own_scopes: tuple[str, ...] = (),
         is_own: bool = True,
+        profile_stat: str | None = None,
         turn: turns.Turn | None = None,
     ) -> None:
         self._paths = paths
@@ -86,6 +88,7 @@ class SilentTokens:
         self._min_valid = min_valid
         self._own_scopes = own_scopes
         self._is_own = is_own
+        self._profile_stat = profile_stat
         self._turn = turn
 
     def access_token(self, wish: Wish) -> models.AccessToken:
@@ -96,8 +99,8 @@ class SilentTokens:
         """
         if wish.min_valid is None and self._min_valid is not None:
             wish = dataclasses.replace(wish, min_valid=self._min_valid)
-        limit = clock.Deadline(SILENT_SECONDS)
         turn = self._take_turn(wish)
+        limit = clock.Deadline(SILENT_SECONDS - (access_cache.boot_seconds() - turn.began))
         if turn.error is not None:
             return _still_useful(turn.entry, turn.error)
         if turn.lock is None and turn.entry is not None:
@@ -142,10 +145,19 @@ class SilentTokens:
         try:
             answer = self._refresh(saved, scopes, deadline=deadline, claims=wish.claims)
         except (errors.LoginRequiredError, errors.DeniedByPolicyError) as error:
-            self._note_refusal(record.generation, error)
+            # Other scopes may need a consent of their own; that says nothing about the sign-in.
+            if not wish.scopes and wish.claims is None:
+                self._note_refusal(record.generation, error)
             raise
         warnings = self._save(store, record, saved, answer)
-        entry = cache_directory.new_entry(self._paths, asked, answer, min_valid=self._cache.min_valid)
+        entry = cache_directory.new_entry(
+            self._paths,
+            asked,
+            answer,
+            min_valid=self._cache.min_valid,
+            # As it was before the settings were read: an edit since then makes the entry void at once.
+            profile_stat=self._profile_stat,
+        )
         self._cache.write(entry)
         return _token(entry, warnings + _shortness(entry, wish))
 

@@ -38,11 +38,11 @@ def join(
     entry = read(asked)
     own = lock.ProfileLock(paths)
     if entry is not None and not force and entry.is_good(min_valid):
-        return _early(own, read, entry) if entry.is_early_due() else turn.Turn(asked, entry)
+        return _early(own, read, entry, began) if entry.is_early_due() else turn.Turn(asked, entry, began=began)
     try:
         own.acquire(clock.Deadline(WAITER_SECONDS))
     except errors.TryLaterError as error:
-        return turn.Turn(asked, None if force else entry, error=error)
+        return turn.Turn(asked, None if force else entry, began=began, error=error)
     try:
         # Only what is read now: a logout or another sign-in may have come in between.
         entry = read(asked)
@@ -50,23 +50,23 @@ def join(
             came_meanwhile = accepts_new and entry.was_received_since(began)
             if came_meanwhile or (not force and entry.is_good(min_valid)):
                 own.release()
-                return turn.Turn(asked, entry)
+                return turn.Turn(asked, entry, began=began)
     except BaseException:
         own.release()
         raise
-    return turn.Turn(asked, None if force else entry, held=own)
+    return turn.Turn(asked, None if force else entry, began=began, held=own)
 
 
-def _early(own: "lock.ProfileLock", read: "Read", entry: access_cache.Entry) -> turn.Turn:
+def _early(own: "lock.ProfileLock", read: "Read", entry: access_cache.Entry, began: float) -> turn.Turn:
     """Lead an early refresh if nobody else is at it; the token at hand is good in any case."""
     try:
         if not own.try_acquire():
-            return turn.Turn(entry.asked, entry)
+            return turn.Turn(entry.asked, entry, began=began)
     except errors.DeviceLoginError:
-        return turn.Turn(entry.asked, entry)
+        return turn.Turn(entry.asked, entry, began=began)
     current = read(entry.asked)
     if current is not None and not current.is_early_due():
         own.release()
-        return turn.Turn(entry.asked, current)
+        return turn.Turn(entry.asked, current, began=began)
     # Without one now, the sign-in has changed in between, and the token at hand is not to be used any more.
-    return turn.Turn(entry.asked, current, held=own, is_early=current is not None)
+    return turn.Turn(entry.asked, current, began=began, held=own, is_early=current is not None)

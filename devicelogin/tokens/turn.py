@@ -11,21 +11,23 @@ class Turn:
     """What came of asking: a token to use (`lock` None), or the lead (`lock` held, to be released by who leads).
 
     `entry` is the best token at hand, None where there is none. `is_early`: it is good, and the refresh only ahead of time.
-    `error` says why nothing came of it: then there is no lock, and `entry` may still be better than nothing.
+    `began` is when it was asked for (boot seconds). `error` says why nothing came of it: then there is no lock, and `entry` may still be better than nothing.
     """
 
-    __slots__ = ("asked", "entry", "error", "is_early", "lock")
+    __slots__ = ("asked", "began", "entry", "error", "is_early", "lock")
 
     def __init__(
         self,
         asked: str,
         entry: "access_cache.Entry | None",
         *,
+        began: float,
         held: "lock.ProfileLock | None" = None,
         is_early: bool = False,
         error: "errors.DeviceLoginError | None" = None,
     ) -> None:
         self.asked = asked
+        self.began = began
         self.entry = entry
         self.lock = held
         self.is_early = is_early

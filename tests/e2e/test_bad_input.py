@@ -382,6 +382,28 @@ def test_a_reader_that_is_gone_is_141_without_a_word(box: sandbox.Box, command: 
     assert box.access_token(force=True).token
 
 
+def test_a_login_whose_code_cannot_be_shown_is_74_and_waits_for_nobody(box: sandbox.Box) -> None:
+    """A full disk behind stderr: nobody has seen the code, so nobody is going to enter it."""
+    with open("/dev/full", "w") as full:
+        result = box.start("login", *box.app(), stderr=full).finish(20)
+    assert result.status == 74, result
+    assert box.emulator.count("token") == 0
+
+
+def test_a_terminal_that_goes_once_the_code_was_shown_does_not_end_the_login(box: sandbox.Box) -> None:
+    """The line to the board breaks, hang-ups are ignored, and the person with the phone goes on."""
+    master, slave = os.openpty()
+    running = box.start("login", *box.app(), stderr=slave)
+    os.close(slave)
+    shown = b""
+    while b"expires in" not in shown:
+        shown += os.read(master, 65536)
+    os.close(master)
+    box.emulator.approve_next()
+    assert running.finish(30).status == 0
+    assert box.status().state == "signed-in"
+
+
 def test_a_head_that_has_enough_does_not_disturb(box: sandbox.Box) -> None:
     """`devicelogin graph me | head -c1` through a real shell."""
     box.sign_in()

@@ -96,6 +96,20 @@ def test_a_closed_stream_is_no_terminal():
     assert target.is_plain is True
 
 
+def test_a_write_that_fails_is_an_error_unless_the_screen_is_optional():
+    """A table on stdout must not be lost silently; a countdown may."""
+    with open("/dev/full", "w", encoding="utf-8") as stream:
+        target = screen.Screen(stream, environ=UTF8)
+        with pytest.raises(OSError, match="No space left"):
+            target.line("x")
+        target.is_optional = True
+        target.line("x")
+    target.line("x")
+    target.is_optional = False
+    with pytest.raises(ValueError, match="closed"):
+        target.line("x")
+
+
 def test_cells_are_counted_as_terminals_draw_them():
     """Wide characters take two cells, combining marks none."""
     assert screen.cell_width("abc") == 3

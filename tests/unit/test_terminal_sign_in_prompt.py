@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 
 import pytest
@@ -423,3 +424,46 @@ def test_an_application_with_a_name_is_shown_with_its_client_id():
     rows = "\n".join(shown(app="Backup of the NAS"))
     assert "Backup of the NAS" in rows
     assert CLIENT_ID in rows
+
+
+class _Failing(MemoryStream):
+    """A stream that takes what it is given until the terminal behind it is gone."""
+
+    is_gone = False
+
+    def write(self, text: str) -> int:
+        if self.is_gone:
+            raise OSError(errno.EIO, "Input/output error")
+        return super().write(text)
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_stream_that_fails_once_the_code_was_shown_does_not_end_the_sign_in(is_terminal):
+    """The person has the code; that nobody sees the countdown any more is no reason to stop. A closed one neither."""
+    stream = _Failing(is_terminal=is_terminal)
+    with sign_in_prompt.SignInPrompt(screen.Screen(stream, environ=UTF8), known_hosts=KNOWN) as prompt:
+        show(prompt)
+        stream.is_gone = True
+        for seconds in (800.0, 700.0, 600.0):
+            prompt.waiting(seconds)
+        prompt.trouble("no route")
+        prompt.recovered()
+        stream.close()
+        prompt.waiting(500.0)
+        prompt.done("signed in")
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_code_that_cannot_be_shown_is_74_each_time(is_terminal):
+    """Nobody waits for a code that nobody has seen, the first one as little as the second."""
+    stream = _Failing(is_terminal=is_terminal)
+    with sign_in_prompt.SignInPrompt(screen.Screen(stream, environ=UTF8), known_hosts=KNOWN) as prompt:
+        for code in ("BPPVYQZMA", "CPPVYQZMA"):
+            stream.is_gone = True
+            with pytest.raises(errors.OutputError, match="Input/output error"):
+                show(prompt, user_code=code)
+            stream.is_gone = False
+            show(prompt, user_code=code)
+        stream.close()
+        with pytest.raises(errors.OutputError, match="closed"):
+            show(prompt)
