@@ -109,6 +109,8 @@ def run(arguments: Sequence[str], turn: turns.Turn | None = None) -> int:  # noq
         return 128 + 13
     except Exception as error:
         return _report(_unwritten(error) or _bug(error), invocation)
+    finally:
+        output.see_off_stderr()
 
 
 def _report(error: errors.DeviceLoginError, invocation: Invocation) -> int:

@@ -112,7 +112,20 @@ def cannot_write(error: OSError) -> errors.OutputError:
 
 def abandon_stdout() -> None:
     """Let stdout lead nowhere: Python flushes it once more at exit and would complain about it there."""
+    _abandon(1)
+
+
+def see_off_stderr() -> None:
+    """Let stderr lead nowhere if it does not take what is left: Python would make the exit code 120 of that."""
+    try:
+        if sys.stderr is not None and not sys.stderr.closed:
+            sys.stderr.flush()
+    except OSError:
+        _abandon(2)
+
+
+def _abandon(descriptor: int) -> None:
     with contextlib.suppress(OSError):
         null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 1)
+        os.dup2(null, descriptor)
         os.close(null)

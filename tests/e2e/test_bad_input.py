@@ -392,6 +392,7 @@ def test_a_login_whose_code_cannot_be_shown_is_74_and_waits_for_nobody(box: sand
 
 def test_a_terminal_that_goes_once_the_code_was_shown_does_not_end_the_login(box: sandbox.Box) -> None:
     """The line to the board breaks, hang-ups are ignored, and the person with the phone goes on."""
+    box.emulator.approve_next(after=2)
     master, slave = os.openpty()
     running = box.start("login", *box.app(), stderr=slave)
     os.close(slave)
@@ -399,7 +400,6 @@ def test_a_terminal_that_goes_once_the_code_was_shown_does_not_end_the_login(box
     while b"expires in" not in shown:
         shown += os.read(master, 65536)
     os.close(master)
-    box.emulator.approve_next()
     assert running.finish(30).status == 0
     assert box.status().state == "signed-in"
 
