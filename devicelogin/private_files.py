@@ -12,17 +12,22 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 
 from devicelogin import errors
 
+if sys.platform != "win32":
+    import fcntl
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 #: How large may a file of ours be before we refuse to read it (bytes)?
 SIZE_LIMIT = 1 << 20
 
-#: What do the names of half-written files begin with? The next writer sweeps what a crash left.
+#: What do the names of half-written files begin with? Their writers hold a lock on them, which a crash gives back: so
+#: `sweep` knows what was left from what is being written.
 TEMPORARY_PREFIX = ".new-"
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -114,18 +119,24 @@ def replace(path: str, content: bytes, *, check: Callable[[bytes], None] | None 
 
 def replace_beside(path: str, content: bytes, *, check: Callable[[bytes], None] | None = None) -> None:
     """Do what `replace` does in a directory that need not be ours alone. Raises OSError where that fails."""
-    directory = os.path.dirname(path)
-    temporary = os.path.join(directory, f"{TEMPORARY_PREFIX}{os.path.basename(path)}-{os.urandom(6).hex()}")
-    try:
-        _write_new(temporary, content)
+    directory, name = os.path.split(path)
+    with _temporary(directory, name, content) as temporary:
         if check is not None:
             written = read(temporary)
             check(written if written is not None else b"")
         os.replace(temporary, path)
         _force_directory(directory)
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+
+
+def try_out(directory: str, content: bytes, *, check: Callable[[bytes], None]) -> None:
+    """Write `content` into `directory`, hand `check` what was read back, and delete it. Raises as `replace` does."""
+    make_directory(directory)
+    try:
+        with _temporary(directory, "probe", content) as temporary:
+            written = read(temporary)
+            check(written if written is not None else b"")
+    except OSError as error:
+        raise _unwritable(os.path.join(directory, "record"), error) from error
 
 
 def create(path: str, content: bytes) -> bool:
@@ -135,18 +146,14 @@ def create(path: str, content: bytes) -> bool:
     """
     directory = os.path.dirname(path)
     make_directory(directory)
-    temporary = os.path.join(directory, f"{TEMPORARY_PREFIX}{os.path.basename(path)}-{os.urandom(6).hex()}")
     try:
-        _write_new(temporary, content)
-        os.link(temporary, path, follow_symlinks=False)
-        _force_directory(directory)
+        with _temporary(directory, os.path.basename(path), content) as temporary:
+            os.link(temporary, path, follow_symlinks=False)
+            _force_directory(directory)
     except FileExistsError:
         return False
     except OSError as error:
         raise _unwritable(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
     return True
 
 
@@ -164,12 +171,24 @@ def remove(path: str) -> None:
 
 
 def sweep(directory: str) -> None:
-    """Delete the half-written files that a crash left in `directory`. Only for who holds the lock of what is in it."""
+    """Delete the half-written files that crashes left in `directory`, and none that somebody is writing just now."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         for name in os.listdir(directory):
             if name.startswith(TEMPORARY_PREFIX):
                 with contextlib.suppress(OSError):
-                    os.unlink(os.path.join(directory, name))
+                    _sweep_one(os.path.join(directory, name))
+
+
+def _sweep_one(path: str) -> None:
+    if sys.platform == "win32":
+        os.unlink(path)  # which Windows refuses while the file is open
+        return
+    descriptor = os.open(path, os.O_RDWR | _NOFOLLOW | _CLOEXEC | _NONBLOCK)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
+    finally:
+        os.close(descriptor)
 
 
 def _check_file(path: str, facts: os.stat_result) -> None:
@@ -183,14 +202,45 @@ def _check_file(path: str, facts: os.stat_result) -> None:
         raise errors.ConfigError(f"others may write to {path}", hint=f"take that away: chmod go-w {path}")
 
 
-def _write_new(path: str, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        if hasattr(os, "fchmod"):
-            os.fchmod(descriptor, 0o600)  # whatever the umask took away
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
+@contextlib.contextmanager
+def _temporary(directory: str, name: str, content: bytes) -> Iterator[str]:
+    """Yield the path of a new file that holds `content`, forced to the disk; gone afterwards unless it was renamed."""
+    path, descriptor = _open_temporary(directory, name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if hasattr(os, "fchmod"):
+                os.fchmod(descriptor, 0o600)  # whatever the umask took away
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+            if sys.platform == "win32":
+                file.close()  # an open file cannot be renamed there
+            yield path
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
+def _open_temporary(directory: str, name: str) -> tuple[str, int]:
+    while True:
+        path = os.path.join(directory, f"{TEMPORARY_PREFIX}{name}-{os.urandom(6).hex()}")
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _CLOEXEC, 0o600)
+        if _is_held(descriptor):
+            return path, descriptor
+        os.close(descriptor)
+
+
+def _is_held(descriptor: int) -> bool:
+    """Lock a file that was just made; False where a sweeper was faster, which may have deleted it."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # where nothing can be locked, nothing is swept either
+    return os.fstat(descriptor).st_nlink > 0
 
 
 def _force_directory(path: str) -> None:

@@ -9,8 +9,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from devicelogin import authority, clock, clouds, errors, models, msal_client, private_files, secret_store, settings
-from devicelogin.client import unfinished
+from devicelogin import authority, clock, clouds, errors, models, msal_client, secret_store, settings
+from devicelogin.client import preparing, unfinished
 from devicelogin.signin import device_flow, id_token, scopes
 from devicelogin.terminal import verification_uri
 from devicelogin.tokens import cache_directory, silent
@@ -87,11 +87,11 @@ def login(work: Workplace, options: Options, observer: Observer) -> models.SignI
     if client_id is None:
         raise missing_client_id(work.profile)
     with _login_lock(work):
-        old = _old_sign_in(work, observer)
-        _try_profile(work, chosen)
-        store = _store(work, chosen, old, patient=options.patient)
-        _check_room(work, store, old)
-        old = old or _sign_in_of_record(work, store)
+        old = preparing.old_sign_in(work, observer)
+        preparing.try_profile(work, chosen)
+        store = preparing.choose_store(work, chosen, old, patient=options.patient)
+        preparing.check_room(work, store, old)
+        old = old or preparing.sign_in_of_record(work, store)
         for note in chosen.notes:
             observer.note(note)
         return _Login(work, chosen, client_id, store, old, options, observer).run()
@@ -232,7 +232,7 @@ class _Login:
             scopes=chosen.scopes.value,
             granted_scopes=answer.scopes,
             location=self._store.location,
-            previous=_other_place(self._store.location, self._old),
+            previous=preparing.other_place(self._store.location, self._old),
             hosts=provider.hosts(),
         )
         with secret_store.ProfileLock(work.paths, wait_seconds=wait_seconds):
@@ -315,77 +315,6 @@ class _Login:
             secret_store.set_aside(self._work.paths)
             record = None
         return max(highest, record.generation if record is not None else 0) + 1
-
-
-def _old_sign_in(work: Workplace, observer: Observer) -> models.SignIn | None:
-    try:
-        return unfinished.read_settled(work)
-    except errors.DataBadError as error:
-        observer.note(f"{error.message}; this sign-in replaces it")
-        return None
-
-
-def _other_place(new: models.StoreLocation, old: models.SignIn | None) -> models.StoreLocation | None:
-    """Return the place besides `new` in which a secret lies, None where there is none."""
-    candidates = (old.location, old.previous) if old is not None else ()
-    return next((place for place in candidates if place is not None and not place.is_same_place(new)), None)
-
-
-def _check_room(work: Workplace, store: secret_store.SecretStore, old: models.SignIn | None) -> None:
-    """Raise StoreUnusableError where secrets lie in two other places already: a trace names one older place."""
-    if old is None or old.previous is None:
-        return
-    if not any(place.is_same_place(store.location) for place in (old.location, old.previous)):
-        raise errors.StoreUnusableError(
-            "an older saved sign-in of this profile could not be deleted yet and would be forgotten",
-            hint=f"delete both first: devicelogin logout --profile {work.profile}",
-        )
-
-
-def _try_profile(work: Workplace, chosen: resolve.Settings) -> None:
-    """See that the profile could be written, before a person is asked. Raises StoreUnusableError or ConfigError."""
-    trial = f"{work.paths.profile_file}.trial"
-    private_files.replace(trial, b"")
-    private_files.remove(trial)
-    try:
-        "".join(str(value) for value in chosen.profile_changes().values()).encode()
-    except UnicodeEncodeError:
-        raise errors.ConfigError(
-            "one of the settings holds bytes that are no text, so it cannot be written into the profile",
-            hint="rename that file, so that its path is UTF-8",
-        ) from None
-
-
-def _sign_in_of_record(work: Workplace, store: secret_store.SecretStore) -> models.SignIn | None:
-    """Return what the record in `store` says, where its trace was lost or is damaged: whose it is still counts (D14)."""
-    try:
-        record = store.load()
-        if record is None:
-            return None
-        return secret_store.unpack_record(record, login=silent.login_command(work.profile)).sign_in
-    except errors.DataBadError:
-        return None
-
-
-def _store(
-    work: Workplace, chosen: resolve.Settings, old: models.SignIn | None, *, patient: bool
-) -> secret_store.SecretStore:
-    """Return the store, tried out before anybody is asked (D2). Without a wish, a new sign-in goes where the old one is."""
-    if work.given_store is not None:
-        work.given_store.probe()
-        return work.given_store
-    wanted = chosen.store.value
-    if wanted == "auto" and old is not None:
-        wanted = old.location.kind
-    key = chosen.key.value
-    return secret_store.choose_store(
-        wanted,
-        work.paths,
-        key=key if isinstance(key, str) else "command",
-        bind=chosen.bind.value,
-        patient=patient,
-        service=work.keyring_service,
-    )
 
 
 @contextlib.contextmanager

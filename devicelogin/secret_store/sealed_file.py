@@ -19,6 +19,8 @@ from devicelogin import errors, models, private_files, redaction
 from devicelogin.secret_store import hints, key_sources, machine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from devicelogin.settings import paths as settings_paths
 
 #: How long may a sealed text be (bytes)? Far more than a sign-in has, well under what we read of a file.
@@ -92,16 +94,9 @@ class SealedFile:
         Makes the key where the key source can and nothing is sealed yet.
         """
         record = models.SecretRecord(generation=1, text=os.urandom(_PROBE_LENGTH // 2).hex())
-        # The name of a half-written file: what a killed probe leaves, the next save sweeps.
-        path = os.path.join(self._paths.state, f"{private_files.TEMPORARY_PREFIX}probe-{os.urandom(6).hex()}")
         with self._plain_hints():
-            try:
-                self._write(path, record)
-                loaded = self._open(private_files.read(path) or b"")
-            finally:
-                private_files.remove(path)
-            if loaded != record:
-                raise _lost(path)
+            content, check = self._sealed(record)
+            private_files.try_out(self._paths.state, content, check=check)
 
     def load(self) -> models.SecretRecord | None:
         """Return the saved record or None.
@@ -116,11 +111,12 @@ class SealedFile:
     def save(self, record: models.SecretRecord) -> None:
         """Replace the record; what was written is read back and opened before the old one goes.
 
-        Only for who holds the profile's lock: it sweeps what killed writers left. Raises StoreUnusableError.
+        Sweeps what killed writers left. Raises StoreUnusableError.
         """
         with self._plain_hints():
             private_files.sweep(self._paths.state)
-            self._write(self._path, record)
+            content, check = self._sealed(record)
+            private_files.replace(self._path, content, check=check)
 
     def delete(self) -> None:
         """Delete the record, and one that was set aside; verified. Raises StoreUnusableError. The key file stays."""
@@ -130,7 +126,8 @@ class SealedFile:
         if os.path.lexists(self._path):
             raise errors.StoreUnusableError(f"cannot delete {self._path}", hint=f"delete it yourself: rm {self._path}")
 
-    def _write(self, path: str, record: models.SecretRecord) -> None:
+    def _sealed(self, record: models.SecretRecord) -> tuple[bytes, Callable[[bytes], None]]:
+        """Return what to write for `record`, and what checks that it was written. Makes the key where there is none."""
         text = record.text.encode("utf-8", "surrogatepass")
         if len(text) > LONGEST:
             raise errors.StoreUnusableError(
@@ -143,9 +140,9 @@ class SealedFile:
 
         def check(written: bytes) -> None:
             if self._open(written) != record:
-                raise _lost(path)
+                raise _lost(self._path)
 
-        private_files.replace(path, self._seal(record.generation, text), check=check)
+        return self._seal(record.generation, text), check
 
     def _anything_sealed(self) -> bool:
         # A key that is missing must not be replaced by a new one while something may still need the old one.

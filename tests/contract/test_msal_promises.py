@@ -215,7 +215,7 @@ def test_an_unreadable_id_token_does_not_cost_the_new_refresh_token(
 
 @pytest.mark.parametrize(
     ("sent", "used"),
-    [("5", 5), (0, 1), (-3, 5), (10**9, 60), (None, 5), (MISSING, 5), ("soon", 5), (2.9, 2), (True, 5),
+    [("5", 5), (0, 1), (-3, 5), (10**9, 60), (None, 5), (MISSING, 5), ("soon", 5), (2.9, 3), (True, 5),
      ([1], 5), ("1e400", 5)],
     ids=repr,
 )  # fmt: skip

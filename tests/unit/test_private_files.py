@@ -365,3 +365,32 @@ def test_sweep_takes_what_a_crash_left_and_nothing_else(path: str) -> None:
     assert os.listdir(directory) == ["ours"]
     assert private_files.read(path) == b"old"
     private_files.sweep(f"{directory}/none")
+
+
+def test_sweep_leaves_what_somebody_is_writing(path: str) -> None:
+    """Many write into one directory without a common lock: none of them loses its file to another's sweep."""
+    directory = os.path.dirname(path)
+    private_files.replace(path, b"new", check=lambda _: private_files.sweep(directory))
+    assert private_files.read(path) == b"new"
+
+
+def test_a_writer_that_a_sweeper_meets_at_its_very_beginning_begins_again(path: str) -> None:
+    """Between making a file and locking it there is a moment; a sweep in it costs nothing."""
+    directory = os.path.dirname(path)
+    stop = threading.Event()
+
+    def sweep() -> None:
+        while not stop.is_set():
+            private_files.sweep(directory)
+
+    sweepers = [threading.Thread(target=sweep) for _ in range(3)]
+    for sweeper in sweepers:
+        sweeper.start()
+    try:
+        for number in range(300):
+            private_files.replace(path, b"%d" % number)
+    finally:
+        stop.set()
+        for sweeper in sweepers:
+            sweeper.join()
+    assert os.listdir(directory) == ["ours"]

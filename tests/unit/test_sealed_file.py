@@ -7,6 +7,7 @@ import random
 import stat
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import conftest
@@ -281,6 +282,27 @@ def test_a_save_sweeps_what_killed_writers_left(tmp_path: Path) -> None:
             file.write(b"half")
     store.save(RECORD)
     assert os.listdir(ours.state) == ["record"]
+
+
+def test_a_probe_while_another_saves_is_no_failure(tmp_path: Path) -> None:
+    """A login tries the store without the lock, while a cron job saves what it refreshed."""
+    store = sealed(tmp_path)
+    store.save(RECORD)
+    stop = threading.Event()
+
+    def save() -> None:
+        while not stop.is_set():
+            sealed(tmp_path).save(RECORD)
+
+    saver = threading.Thread(target=save)
+    saver.start()
+    try:
+        for _ in range(100):
+            store.probe()
+    finally:
+        stop.set()
+        saver.join()
+    assert os.listdir(profile_paths(tmp_path).state) == ["record"]
 
 
 _PROBE = """

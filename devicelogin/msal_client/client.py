@@ -7,7 +7,6 @@ cache is emptied), and it meets no number that `int()` cannot read (answers are 
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import logging
@@ -20,6 +19,7 @@ import msal
 
 import devicelogin
 from devicelogin import errors, explain, models, redaction
+from devicelogin.msal_client import answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,23 +27,8 @@ if TYPE_CHECKING:
     from devicelogin.authority import Provider
     from devicelogin.http_session import HttpSession, JsonAnswer
 
-#: What does RFC 8628 section 3.2 say where the server names no interval (seconds)?
-DEFAULT_INTERVAL = 5
-#: How often do we poll at most and at least, whatever a server says (seconds)?
-SHORTEST_INTERVAL, LONGEST_INTERVAL = 1, 60
-#: How long does a code live where the server says nothing usable (seconds, Entra's own value), and at most?
-DEFAULT_LIFETIME, LONGEST_LIFETIME = 900, 3600
-#: How long is an access token good where the server does not say (seconds)? MSAL assumes the same.
-DEFAULT_TOKEN_LIFETIME = 600
-
 #: MSAL adds these itself and refuses them from a caller.
 RESERVED_SCOPES = frozenset({"openid", "profile", "offline_access"})
-
-#: Exceptions by which MSAL says that it cannot read an answer.
-_UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
-
-#: The code of an error about an answer of the right server that cannot be used; asking again would not mend it.
-UNUSABLE = "unusable_answer"
 
 #: How long may a code be that a person is to type (characters)?
 _LONGEST_USER_CODE = 64
@@ -96,11 +81,11 @@ class _Transport:
         self.last = answer
         body = dict(answer.body)
         if url == self._provider.token_endpoint:
-            _clean_token_answer(body, answer)
+            answers.clean_token_answer(body, answer)
             self.id_token = _optional(body, "id_token")
-            _drop_undecodable(body)
+            answers.drop_undecodable(body)
         else:
-            _clean_authorization(body)
+            answers.clean_authorization(body)
         # No headers: a Retry-After among them would make MSAL replay this very answer for that long.
         return _Answer(answer.status, json.dumps(body), {})
 
@@ -170,7 +155,7 @@ class MsalClient:
         refusal = explain.read_refusal(result)
         if refusal.error in {"authorization_pending", "slow_down"}:
             # MSAL has already added RFC 8628's five seconds for slow_down.
-            return models.Pending(interval=min(float(self._flow["interval"]), LONGEST_INTERVAL))
+            return models.Pending(interval=min(float(self._flow["interval"]), answers.LONGEST_INTERVAL))
         raise explain.poll_refused(refusal, profile=self._profile)
 
     def refresh(
@@ -274,87 +259,10 @@ class MsalClient:
             entries = json.loads(credentials)
             for kind, entry in entries.items():
                 self._cache.modify(kind, entry, entry)
-        except _UNREADABLE as error:
+        except answers.UNREADABLE as error:
             raise errors.DataBadError(
                 "the saved sign-in cannot be read", hint=f"sign in again: devicelogin login --profile {self._profile}"
             ) from error
-
-
-def clean_seconds(value: object, *, default: int, shortest: int, longest: int) -> int:
-    """Return `value`, whatever a server may have sent, as whole seconds between `shortest` and `longest`."""
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        return default
-    return int(min(max(value, shortest), longest))
-
-
-def _clean_authorization(body: dict[str, Any]) -> None:
-    interval = body.get("interval")
-    if isinstance(interval, float) and math.isfinite(interval):
-        interval = math.ceil(interval)  # RFC 8628 section 3.2: the least that has to be waited
-    body["interval"] = clean_seconds(
-        interval, default=DEFAULT_INTERVAL, shortest=SHORTEST_INTERVAL, longest=LONGEST_INTERVAL
-    )
-    body["expires_in"] = clean_seconds(
-        body.get("expires_in") or None, default=DEFAULT_LIFETIME, shortest=1, longest=LONGEST_LIFETIME
-    )
-
-
-def _clean_token_answer(body: dict[str, Any], answer: JsonAnswer) -> None:
-    """Make the numbers of a token answer readable for MSAL; refuse what is no token answer at all."""
-    if body.get("error", "") is None:
-        del body["error"]
-    if "error" in body:
-        if not isinstance(body["error"], str):
-            body["error"] = "unknown_error"
-        return
-    if answer.status != 200:
-        raise errors.TryLaterError(
-            f"{answer.host} did not answer the request for a token",
-            hint="nothing was lost; try again",
-            detail=f"HTTP {answer.status}",
-        )
-    kind = body.get("token_type")
-    token = body.get("access_token")
-    # RFC 6749 appendix A.12: visible ASCII. Anything else could not be sent in a header, or would break out of one.
-    usable = isinstance(token, str) and token.isascii() and token.isprintable() and " " not in token and token != ""
-    if not usable or not isinstance(kind, str) or kind.lower() != "bearer":
-        raise errors.BadAnswerError(
-            f"{answer.host} answered without a usable access token; nothing was lost",
-            hint="try again; if it stays, tell the operator of that server",
-            code=UNUSABLE,
-        )
-    body["expires_in"] = clean_seconds(
-        body.get("expires_in"), default=DEFAULT_TOKEN_LIFETIME, shortest=1, longest=366 * 86400
-    )
-    for name in ("ext_expires_in", "refresh_in", "expires_on"):
-        body.pop(name, None)
-    for name in ("refresh_token", "id_token", "client_info", "scope"):
-        value = body.get(name)
-        # RFC 6749 appendix A: all of these are printable ASCII.
-        if name in body and not (isinstance(value, str) and value and value.isascii() and value.isprintable()):
-            del body[name]
-
-
-def _drop_undecodable(body: dict[str, Any]) -> None:
-    """Keep from MSAL what it would stumble over after the refresh token was already replaced at the server.
-
-    The ID token is checked by us, not by MSAL; `client_info` only names the account, which the ID token does as well.
-    """
-    for name, part in (("id_token", 1), ("client_info", 0)):
-        if name in body:
-            try:
-                text = body[name].split(".")[part]
-                claims = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-                usable = isinstance(claims, dict) and (name == "client_info" or isinstance(claims.get("sub"), str))
-            except _UNREADABLE:
-                usable = False
-            if not usable:
-                del body[name]
 
 
 def _without_reserved(scopes: tuple[str, ...]) -> list[str]:
@@ -373,7 +281,7 @@ def _reading(provider: Provider) -> Any:
         yield
     except errors.DeviceLoginError:
         raise
-    except _UNREADABLE as error:
+    except answers.UNREADABLE as error:
         _raise_unreadable(provider, error)
 
 
@@ -386,7 +294,7 @@ def _unreadable(provider: Provider, what: str) -> errors.BadAnswerError:
     return errors.BadAnswerError(
         f"{provider.origin} gave an answer that cannot be used ({what}); nothing was lost",
         hint="try again; if it stays, tell the operator of that server",
-        code=UNUSABLE,
+        code=answers.UNUSABLE,
     )
 
 

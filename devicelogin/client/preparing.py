@@ -1,0 +1,86 @@
+"""What is looked at before a person is asked to sign in: the old sign-in, the profile, the store, room for a trace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from devicelogin import errors, models, private_files, secret_store
+from devicelogin.client import unfinished
+from devicelogin.tokens import silent
+
+if TYPE_CHECKING:
+    from devicelogin.client.signing_in import Observer
+    from devicelogin.client.workplace import Workplace
+    from devicelogin.settings import resolve
+
+
+def old_sign_in(work: Workplace, observer: Observer) -> models.SignIn | None:
+    """Return the sign-in that is saved now, None where there is none or its trace cannot be read."""
+    try:
+        return unfinished.read_settled(work)
+    except errors.DataBadError as error:
+        observer.note(f"{error.message}; this sign-in replaces it")
+        return None
+
+
+def other_place(new: models.StoreLocation, old: models.SignIn | None) -> models.StoreLocation | None:
+    """Return the place besides `new` in which a secret lies, None where there is none."""
+    candidates = (old.location, old.previous) if old is not None else ()
+    return next((place for place in candidates if place is not None and not place.is_same_place(new)), None)
+
+
+def check_room(work: Workplace, store: secret_store.SecretStore, old: models.SignIn | None) -> None:
+    """Raise StoreUnusableError where secrets lie in two other places already: a trace names one older place."""
+    if old is None or old.previous is None:
+        return
+    if not any(place.is_same_place(store.location) for place in (old.location, old.previous)):
+        raise errors.StoreUnusableError(
+            "an older saved sign-in of this profile could not be deleted yet and would be forgotten",
+            hint=f"delete both first: devicelogin logout --profile {work.profile}",
+        )
+
+
+def try_profile(work: Workplace, chosen: resolve.Settings) -> None:
+    """See that the profile could be written, before a person is asked. Raises StoreUnusableError or ConfigError."""
+    trial = f"{work.paths.profile_file}.trial"
+    private_files.replace(trial, b"")
+    private_files.remove(trial)
+    try:
+        "".join(str(value) for value in chosen.profile_changes().values()).encode()
+    except UnicodeEncodeError:
+        raise errors.ConfigError(
+            "one of the settings holds bytes that are no text, so it cannot be written into the profile",
+            hint="rename that file, so that its path is UTF-8",
+        ) from None
+
+
+def sign_in_of_record(work: Workplace, store: secret_store.SecretStore) -> models.SignIn | None:
+    """Return what the record in `store` says, where its trace was lost or is damaged: whose it is still counts (D14)."""
+    try:
+        record = store.load()
+        if record is None:
+            return None
+        return secret_store.unpack_record(record, login=silent.login_command(work.profile)).sign_in
+    except errors.DataBadError:
+        return None
+
+
+def choose_store(
+    work: Workplace, chosen: resolve.Settings, old: models.SignIn | None, *, patient: bool
+) -> secret_store.SecretStore:
+    """Return the store, tried out before anybody is asked (D2). Without a wish, a new sign-in goes where the old one is."""
+    if work.given_store is not None:
+        work.given_store.probe()
+        return work.given_store
+    wanted = chosen.store.value
+    if wanted == "auto" and old is not None:
+        wanted = old.location.kind
+    key = chosen.key.value
+    return secret_store.choose_store(
+        wanted,
+        work.paths,
+        key=key if isinstance(key, str) else "command",
+        bind=chosen.bind.value,
+        patient=patient,
+        service=work.keyring_service,
+    )

@@ -1,0 +1,106 @@
+"""Answers of the identity provider made readable for MSAL, or refused, before it stumbles over them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from devicelogin import errors
+
+if TYPE_CHECKING:
+    from devicelogin.http_session import JsonAnswer
+
+#: What does RFC 8628 section 3.2 say where the server names no interval (seconds)?
+DEFAULT_INTERVAL = 5
+#: How often do we poll at most and at least, whatever a server says (seconds)?
+SHORTEST_INTERVAL, LONGEST_INTERVAL = 1, 60
+#: How long does a code live where the server says nothing usable (seconds, Entra's own value), and at most?
+DEFAULT_LIFETIME, LONGEST_LIFETIME = 900, 3600
+#: How long is an access token good where the server does not say (seconds)? MSAL assumes the same.
+DEFAULT_TOKEN_LIFETIME = 600
+
+#: Exceptions by which MSAL says that it cannot read an answer.
+UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
+
+#: The code of an error about an answer of the right server that cannot be used; asking again would not mend it.
+UNUSABLE = "unusable_answer"
+
+
+def clean_seconds(value: object, *, default: int, shortest: int, longest: int) -> int:
+    """Return `value`, whatever a server may have sent, as whole seconds between `shortest` and `longest`."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return default
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        return default
+    return int(min(max(value, shortest), longest))
+
+
+def clean_authorization(body: dict[str, Any]) -> None:
+    """Make the numbers of a device-authorization answer readable for MSAL (RFC 8628 section 3.2)."""
+    interval = body.get("interval")
+    if isinstance(interval, float) and math.isfinite(interval):
+        interval = math.ceil(interval)  # RFC 8628 section 3.2: the least that has to be waited
+    body["interval"] = clean_seconds(
+        interval, default=DEFAULT_INTERVAL, shortest=SHORTEST_INTERVAL, longest=LONGEST_INTERVAL
+    )
+    body["expires_in"] = clean_seconds(
+        body.get("expires_in") or None, default=DEFAULT_LIFETIME, shortest=1, longest=LONGEST_LIFETIME
+    )
+
+
+def clean_token_answer(body: dict[str, Any], answer: JsonAnswer) -> None:
+    """Make the numbers of a token answer readable for MSAL; refuse what is no token answer at all."""
+    if body.get("error", "") is None:
+        del body["error"]
+    if "error" in body:
+        if not isinstance(body["error"], str):
+            body["error"] = "unknown_error"
+        return
+    if answer.status != 200:
+        raise errors.TryLaterError(
+            f"{answer.host} did not answer the request for a token",
+            hint="nothing was lost; try again",
+            detail=f"HTTP {answer.status}",
+        )
+    kind = body.get("token_type")
+    token = body.get("access_token")
+    # RFC 6749 appendix A.12: visible ASCII. Anything else could not be sent in a header, or would break out of one.
+    usable = isinstance(token, str) and token.isascii() and token.isprintable() and " " not in token and token != ""
+    if not usable or not isinstance(kind, str) or kind.lower() != "bearer":
+        raise errors.BadAnswerError(
+            f"{answer.host} answered without a usable access token; nothing was lost",
+            hint="try again; if it stays, tell the operator of that server",
+            code=UNUSABLE,
+        )
+    body["expires_in"] = clean_seconds(
+        body.get("expires_in"), default=DEFAULT_TOKEN_LIFETIME, shortest=1, longest=366 * 86400
+    )
+    for name in ("ext_expires_in", "refresh_in", "expires_on"):
+        body.pop(name, None)
+    for name in ("refresh_token", "id_token", "client_info", "scope"):
+        value = body.get(name)
+        # RFC 6749 appendix A: all of these are printable ASCII.
+        if name in body and not (isinstance(value, str) and value and value.isascii() and value.isprintable()):
+            del body[name]
+
+
+def drop_undecodable(body: dict[str, Any]) -> None:
+    """Keep from MSAL what it would stumble over after the refresh token was already replaced at the server.
+
+    The ID token is checked by us, not by MSAL; `client_info` only names the account, which the ID token does as well.
+    """
+    for name, part in (("id_token", 1), ("client_info", 0)):
+        if name in body:
+            try:
+                text = body[name].split(".")[part]
+                claims = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+                usable = isinstance(claims, dict) and (name == "client_info" or isinstance(claims.get("sub"), str))
+            except UNREADABLE:
+                usable = False
+            if not usable:
+                del body[name]
