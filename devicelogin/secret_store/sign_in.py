@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 #: Which version of these files do we write, and up to which do we read?
 FORMAT_VERSION = 1
 
+#: Which moment is too late to be one (seconds since 1970; the year 3000)? Calendars end soon after.
+_TOO_LATE = 32_503_680_000
+
 _STATES = frozenset({"pending", "saved"})
 
 
@@ -66,8 +69,8 @@ def read_times(paths: settings_paths.ProfilePaths) -> models.Times | None:
         refused = data.get("refused")
         return models.Times(
             generation=_whole_number(data["generation"]),
-            made=_whole_number(data["made"]),
-            last_refreshed=_whole_number(data["last_refreshed"]),
+            made=_moment(data["made"]),
+            last_refreshed=_moment(data["last_refreshed"]),
             refused=None if refused is None else _text(refused),
         )
     except (errors.DeviceLoginError, ValueError, TypeError, KeyError, RecursionError):
@@ -147,3 +150,10 @@ def _whole_number(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError
     return value
+
+
+def _moment(value: object) -> int:
+    seconds = _whole_number(value)
+    if not 0 <= seconds < _TOO_LATE:
+        raise ValueError
+    return seconds

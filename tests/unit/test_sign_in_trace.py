@@ -140,3 +140,14 @@ def test_the_trace_is_private(profile: paths.ProfilePaths) -> None:
     """0600, as everything of ours; who is signed in is nobody else's business."""
     secret_store.write_sign_in(profile, SIGN_IN)
     assert os.stat(profile.sign_in).st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("moment", [10**15, -1, True, 1.5, "1", None])
+@pytest.mark.parametrize("name", ["made", "last_refreshed"])
+def test_a_moment_that_is_none_makes_the_times_unknown(profile: paths.ProfilePaths, name: str, moment: object) -> None:
+    """No calendar has the year 31690708: status says less, and does not end as a bug."""
+    fields = {"format_version": 1, "generation": 1, "made": 1, "last_refreshed": 2}
+    os.makedirs(profile.state, mode=0o700)
+    with open(profile.times, "w", encoding="utf-8") as file:
+        json.dump({**fields, name: moment}, file)
+    assert secret_store.read_times(profile) is None
