@@ -103,12 +103,13 @@ def oidc_issuer(given: object) -> str:
 
 
 def graph_root(given: object) -> str:
-    """Return the root under which `/v1.0` lies: https, host, port and path prefix, no slash at its end."""
+    """Return the root under which `/v1.0` lies: https, host and port, no slash at its end."""
     url = _https_url(given)
-    if re.search(r"/(?:v1\.0|beta)\Z", url):
-        raise BadValueError(
-            "the version is no part of the root", f"leave it out: {url.removesuffix('/v1.0').removesuffix('/beta')}"
-        )
+    host, _, path = url.removeprefix("https://").partition("/")
+    if path:
+        raise BadValueError("it has a path, and Graph begins directly behind its host", f"leave it out: https://{host}")
+    if "_" in host:
+        raise BadValueError("its host has an underscore, which no host's name has", "write it as https://HOST")
     return url
 
 

@@ -10,6 +10,8 @@ from conftest import repetitions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devicelogin import errors
+from devicelogin.graph import addresses
 from devicelogin.settings import shapes
 
 if TYPE_CHECKING:
@@ -141,12 +143,27 @@ def test_any_text_is_an_authority_of_plain_letters_or_refused(text: str) -> None
     [
         ("https://graph.microsoft.com", "https://graph.microsoft.com"),
         ("https://Graph.Microsoft.com:443/", "https://graph.microsoft.com"),
-        ("https://localhost:8443/graph/", "https://localhost:8443/graph"),
+        ("https://localhost:8443/", "https://localhost:8443"),
+        ("https://[::1]:8443", "https://[::1]:8443"),
     ],
 )
-def test_a_graph_root_is_an_origin_and_maybe_a_prefix(written: str, normal: str) -> None:
-    """Whatever stands before /v1.0."""
+def test_a_graph_root_is_an_origin(written: str, normal: str) -> None:
+    """Whatever stands before /v1.0, and what is taken here, the graph command takes as well."""
     assert shapes.graph_root(written) == normal
+    assert addresses.check_root(normal) == normal
+
+
+@pytest.mark.parametrize(
+    "written", ["https://graph.example/prefix", "https://graph.example/a/v1.0", "https://a_b.example"]
+)
+def test_a_graph_root_that_the_graph_command_would_refuse_is_refused_before(written: str) -> None:
+    """Nobody signs in first and hears of it then."""
+    with pytest.raises(errors.ConfigError):
+        addresses.check_root(written)
+    with pytest.raises(shapes.BadValueError) as caught:
+        shapes.graph_root(written)
+    if "_" not in written:
+        assert caught.value.hint == "leave it out: https://graph.example"
 
 
 @pytest.mark.parametrize("version", ["v1.0", "beta", "v1.0/"])
