@@ -83,7 +83,7 @@ CONFLICTS = [
     ("oidc_issuer", "https://evil.example/contoso.com", "https://login.microsoftonline.com/contoso.com"),
     ("graph_root", "https://graph.evil.example", "https://graph.microsoft.com"),
     ("graph_root", "https://graph.microsoft.com:8443", "https://graph.microsoft.com"),
-    ("graph_root", "https://graph.microsoft.com/x", "https://graph.microsoft.com"),
+    ("graph_root", "https://graph.example", "https://graph.microsoft.com"),
 ]
 
 
