@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any
@@ -188,8 +189,9 @@ def test_a_keyring_that_cannot_be_used_is_found_before_anything_is_sent(box: san
 
 def test_without_a_session_bus_there_is_no_keyring(box: sandbox.Box) -> None:
     """An SSH session, a container, a cron job: 73 and the exact command; no other store is taken silently."""
-    result = box.run("login", *box.app(store=None))
-    is_told(result, 73, "devicelogin login --store file")
+    typed = ["login", *box.app(store=None)]
+    result = box.run(*typed)
+    is_told(result, 73, shlex.join(["devicelogin", *typed, "--store", "file"]))
     assert box.emulator.requests == []
     assert not (box.state / "default" / "record").exists()
 
@@ -402,6 +404,30 @@ def test_a_terminal_that_goes_once_the_code_was_shown_does_not_end_the_login(box
     os.close(master)
     assert running.finish(30).status == 0
     assert box.status().state == "signed-in"
+
+
+@pytest.mark.parametrize("damage", ["link", "open to others"])
+def test_status_shows_the_other_profiles_beside_one_that_cannot_be_read(box: sandbox.Box, damage: str) -> None:
+    """The bad one is shown with its reason, and a person is needed for it, though no sign-in would help."""
+    box.sign_in()
+    bad = box.state / "bad" / "sign-in"
+    bad.parent.mkdir(mode=0o700)
+    if damage == "link":
+        bad.symlink_to(box.state / "default" / "sign-in")
+    else:
+        bad.touch()
+        bad.chmod(0o666)
+    shown = box.run("status")
+    assert shown.status == 0, shown
+    assert "sealed file" in shown.out
+    assert f"cannot be read: {'others may write to ' * (damage != 'link')}{bad}" in shown.out
+    told = {status["profile"]: status for status in json.loads(box.run("status", "--json").out)["profiles"]}
+    assert told["default"]["state"] == "signed-in"
+    assert told["bad"]["state"] == "unreadable"
+    assert told["bad"]["needs_login"] is False
+    assert ("chmod go-w" if damage != "link" else "is a link") in told["bad"]["reason"]
+    assert box.run("status", "--check").status == 4
+    assert box.run("status", "--check", "-p", "default").status == 0
 
 
 def test_a_head_that_has_enough_does_not_disturb(box: sandbox.Box) -> None:

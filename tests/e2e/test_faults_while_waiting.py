@@ -69,7 +69,7 @@ def test_a_code_that_expires_at_the_provider_is_5(box: sandbox.Box, error: str) 
     box.emulator.script("token", [None, Fault.oauth(error, number)])
     result = box.run("login", *box.app())
     assert result.status == 5
-    assert "not entered in time" in result.lines("error")[0]
+    assert "has expired" in result.lines("error")[0]
     assert result.lines("hint")
 
 
