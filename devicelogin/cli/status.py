@@ -41,7 +41,7 @@ def command(invocation: Invocation, *, check: bool, as_json: bool) -> int:
         output.write(json.dumps({"format_version": 1, "profiles": [_as_json(status) for status in statuses]}) + "\n")
     elif not check:
         _show(statuses)
-    needed = not statuses or any(status.needs_login for status in statuses)
+    needed = not statuses or any(status.needs_login or status.state == "unreadable" for status in statuses)
     return 4 if check and needed else 0
 
 

@@ -15,11 +15,15 @@ ENTRA_IDLE = timedelta(days=90)
 
 
 def read_status(work: Workplace) -> models.SignInStatus:
-    """Return the status of the profile. Raises ConfigError where our files belong to somebody else."""
+    """Return the status of the profile; `unreadable` where its files are not ours or not to be had."""
     try:
         sign_in = secret_store.read_sign_in(work.paths)
     except errors.DataBadError as error:
         return models.SignInStatus(profile=work.profile, state="damaged", reason=error.message)
+    except (errors.ConfigError, errors.StoreUnusableError) as error:
+        # No sign-in mends that, and it must not hide the other profiles.
+        reason = f"{error.message}; {error.hint}" if error.hint else error.message
+        return models.SignInStatus(profile=work.profile, state="unreadable", needs_login=False, reason=reason)
     if sign_in is None:
         return models.SignInStatus(profile=work.profile, state="signed-out", reason="nobody is signed in")
     times = secret_store.read_times(work.paths)

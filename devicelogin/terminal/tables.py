@@ -68,10 +68,11 @@ def _rows(screen: Screen, statuses: Sequence[SignInStatus], now: float) -> table
     for heading in _HEADINGS:
         rows.add_column(heading, overflow="fold")
     for status in statuses:
+        is_well = status.sign_in is not None and not status.needs_login
         place = _place(status.sign_in.location) if status.sign_in is not None else "-"
         rows.add_row(
             redaction.printable(status.profile),
-            redaction.printable(f"{_who(status)} ({_state(status)})" if status.needs_login else _who(status)),
+            redaction.printable(_who(status) if is_well else f"{_who(status)} ({_state(status)})"),
             redaction.printable(f"{place} ({status.protection})" if status.protection else place),
             redaction.printable(_ago(status.times.last_refreshed, now) if status.times is not None else "-"),
             redaction.printable(status.lasts_until.date().isoformat() if status.lasts_until is not None else "-"),
@@ -99,12 +100,14 @@ def _write(screen: Screen, what: table.Table) -> None:
 
 def _who(status: SignInStatus) -> str:
     if status.sign_in is None:
-        return "nobody"
+        return "unknown" if status.state == "unreadable" else "nobody"
     account = status.sign_in.account
     return f"{account.name} <{account.username}>" if account.name else account.username
 
 
 def _state(status: SignInStatus) -> str:
+    if status.state == "unreadable":
+        return f"cannot be read: {status.reason}"
     if not status.needs_login:
         return "signed in"
     return f"sign-in needed: {status.reason}" if status.reason else "sign-in needed"
