@@ -22,8 +22,8 @@ def read_status(work: Workplace) -> models.SignInStatus:
         return models.SignInStatus(profile=work.profile, state="damaged", reason=error.message)
     except (errors.ConfigError, errors.StoreUnusableError) as error:
         # No sign-in mends that, and it must not hide the other profiles.
-        reason = f"{error.message}; {error.hint}" if error.hint else error.message
-        return models.SignInStatus(profile=work.profile, state="unreadable", needs_login=False, reason=reason)
+        why = f"{error.message}; {error.hint}" if error.hint else error.message
+        return models.SignInStatus(profile=work.profile, state="unreadable", needs_login=False, reason=why)
     if sign_in is None:
         return models.SignInStatus(profile=work.profile, state="signed-out", reason="nobody is signed in")
     times = secret_store.read_times(work.paths)
