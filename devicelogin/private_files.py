@@ -60,8 +60,29 @@ def make_directory(path: str) -> None:
 
 def check_directory(path: str) -> None:
     """Raise ConfigError unless the directory `path` is ours and nobody else may write into it."""
-    facts = os.stat(path)
-    if hasattr(os, "getuid") and facts.st_uid != os.getuid():
+    _check_directory(path, os.stat(path))
+
+
+def check_outermost(path: str) -> None:
+    """Check the directory `path`, which holds directories of ours, as `check_directory` does; it may be root's, or missing."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        _check_directory(path, os.stat(path), root_may_own=True)
+
+
+def check_inner(path: str) -> None:
+    """Check the directory `path`, which is in one of ours, as `check_directory` does; it must be no link. May be missing."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        facts = os.lstat(path)
+        if stat.S_ISLNK(facts.st_mode):
+            raise errors.ConfigError(
+                f"{path} is a link; a directory of ours is never one", hint=f"look at it: ls -ld {path}"
+            )
+        if stat.S_ISDIR(facts.st_mode):
+            _check_directory(path, facts)
+
+
+def _check_directory(path: str, facts: os.stat_result, *, root_may_own: bool = False) -> None:
+    if hasattr(os, "getuid") and facts.st_uid != os.getuid() and not (root_may_own and facts.st_uid == 0):
         raise errors.ConfigError(
             f"{path} belongs to user id {facts.st_uid}, not to you",
             hint="run the command as the owner of that directory, or set DEVICELOGIN_HOME to one of yours",

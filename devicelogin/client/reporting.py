@@ -17,6 +17,7 @@ ENTRA_IDLE = timedelta(days=90)
 def read_status(work: Workplace) -> models.SignInStatus:
     """Return the status of the profile; `unreadable` where its files are not ours or not to be had."""
     try:
+        work.paths.check_directories()
         sign_in = secret_store.read_sign_in(work.paths)
     except errors.DataBadError as error:
         return models.SignInStatus(profile=work.profile, state="damaged", reason=error.message)

@@ -51,6 +51,7 @@ class ProfileLock:
     def __init__(
         self, paths: settings_paths.ProfilePaths, *, wait_seconds: float = WAIT_SECONDS, path: str | None = None
     ) -> None:
+        self._paths = paths
         self._path = path if path is not None else paths.lock
         self._wait_seconds = wait_seconds
         self._descriptor: int | None = None
@@ -115,6 +116,7 @@ class ProfileLock:
         self.release()
 
     def _open(self) -> int:
+        self._paths.check_directories()
         private_files.make_directory(os.path.dirname(self._path))
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
         try:

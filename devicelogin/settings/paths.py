@@ -17,11 +17,15 @@ _LONGEST_NAME = 64
 
 
 class Places:
-    """The three directories, before any profile's name; `runtime` is None where this machine has none for us."""
+    """The three directories, before any profile's name; `runtime` is None where this machine has none for us.
 
-    __slots__ = ("config", "runtime", "state")
+    `home` is the directory that holds all of them, None where they lie apart.
+    """
 
-    def __init__(self, config: str, state: str, runtime: "str | None") -> None:
+    __slots__ = ("config", "home", "runtime", "state")
+
+    def __init__(self, config: str, state: str, runtime: "str | None", home: "str | None" = None) -> None:
+        self.home = home
         self.config = config
         self.state = state
         self.runtime = runtime
@@ -118,6 +122,29 @@ class ProfilePaths:
         """The directory of the cached access tokens, None where there is no runtime directory."""
         return None if self.places.runtime is None else os.path.join(self.places.runtime, self.profile)
 
+    def check_directories(self) -> None:
+        """Raise ConfigError where a directory on the way to our files is a link, somebody else's or open to others.
+
+        The outermost one may be a link: people and service managers choose where it lies. Missing ones are no error.
+        """
+        from devicelogin import private_files
+
+        places = self.places
+        if places.home is not None:
+            private_files.check_outermost(places.home)
+        for outer, inner in (
+            (places.config, os.path.dirname(self.key_file)),
+            (places.state, self.state),
+            (places.runtime, self.cache),
+        ):
+            if outer is None or inner is None:
+                continue
+            if places.home is None:
+                private_files.check_outermost(outer)
+            else:
+                private_files.check_inner(outer)
+            private_files.check_inner(inner)
+
 
 def locate(environ: "Mapping[str, str]") -> Places:
     """Return our directories as `environ` places them. Touches nothing.
@@ -133,7 +160,7 @@ def locate(environ: "Mapping[str, str]") -> Places:
                 "DEVICELOGIN_HOME is not an absolute path",
                 hint='export DEVICELOGIN_HOME="$PWD/..." with the whole path',
             )
-        return Places(os.path.join(home, "config"), os.path.join(home, "state"), os.path.join(home, "runtime"))
+        return Places(os.path.join(home, "config"), os.path.join(home, "state"), os.path.join(home, "runtime"), home)
     return Places(
         os.path.join(_xdg(environ, "XDG_CONFIG_HOME", ".config"), "devicelogin"),
         os.path.join(_xdg(environ, "XDG_STATE_HOME", os.path.join(".local", "state")), "devicelogin"),
