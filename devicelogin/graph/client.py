@@ -63,7 +63,7 @@ class TokenRejectedError(errors.LoginRequiredError):
     def __init__(self, host: str, claims: str | None, refusal: _Refusal) -> None:
         super().__init__(
             f"{host} does not accept the access token",
-            hint="sign in again: devicelogin login",
+            hint="sign in again (devicelogin login with the same --profile)",
             detail=refusal.detail,
             correlation_id=refusal.request_id,
             code="token_rejected",
@@ -163,7 +163,7 @@ class GraphClient:
         if not (token.isascii() and token.isprintable()) or " " in token:
             raise errors.BadAnswerError(
                 "the access token holds characters that no token has",
-                hint="get another one: devicelogin token --force-refresh --output-file /dev/null",
+                hint="get another one (with the same --profile): devicelogin token --force-refresh >/dev/null",
             )
         identified = {"client-request-id": str(uuid.uuid4()), "Accept": "application/json, */*;q=0.8", **headers}
         identified["Authorization"] = f"Bearer {token}"
@@ -282,7 +282,7 @@ def _identifier(value: object) -> str | None:
 def _hint(refusal: _Refusal) -> str:
     if refusal.status == 403:
         return (
-            "the sign-in may lack a permission: devicelogin login --scope NAME adds one; "
+            "the sign-in may lack a permission: devicelogin login --scope NAME (with the same --profile) adds one; "
             "some need an administrator's consent"
         )
     if refusal.status in {400, 404, 405}:

@@ -119,7 +119,7 @@ def save(items: Items, prefix: str, record: models.SecretRecord) -> None:
         raise errors.StoreUnusableError(
             f"the sign-in has {len(text)} characters and a keyring takes {PART_LENGTH * MOST_PARTS} of us; "
             "what was saved before is unchanged",
-            hint="keep it in a sealed file: devicelogin store move --to file",
+            hint="keep it in a sealed file: devicelogin login --store file",
             code="too_long",
         )
     found = {slot: _read_slot(items, prefix + slot) for slot in _SLOTS}

@@ -305,6 +305,7 @@ def test_a_missing_permission_has_a_hint(client: graph.GraphClient) -> None:
         client.request("GET", "users")
     assert "Insufficient privileges" in caught.value.message
     assert "--scope" in str(caught.value.hint)
+    assert "with the same --profile" in str(caught.value.hint)
     assert "consent" in str(caught.value.hint)
     assert "Authorization_RequestDenied" in str(caught.value.detail)
 
