@@ -280,8 +280,10 @@ class _Login:
         """
         paths, old = self._work.paths, self._old
         with contextlib.suppress(errors.DeviceLoginError):
-            if old is None or not old.location.is_same_place(sign_in.location):
+            if old is None:
                 self._store.delete()
+            elif not old.location.is_same_place(sign_in.location):
+                unfinished.delete_elsewhere(self._work, self._store, old)
             if old is not None:
                 secret_store.write_sign_in(paths, old)
             else:
