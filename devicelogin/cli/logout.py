@@ -27,6 +27,11 @@ Where the provider can revoke the refresh token, it is asked to. The profile's s
 @click.pass_obj
 def command(invocation: Invocation, *, every: bool) -> None:
     """Run the command."""
+    if every and invocation.profile is not None:
+        raise errors.UsageError(
+            "--all is every profile, and --profile names one of them",
+            hint="give one of the two: devicelogin logout --all",
+        )
     names = settings.locate(os.environ).profile_names() if every else (invocation.profile_name,)
     failed: errors.DeviceLoginError | None = None
     for name in names:

@@ -63,6 +63,8 @@ class _Commands(click.Group):
 
 @click.command(
     cls=_Commands,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
     epilog=_EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -78,6 +80,8 @@ def _program(context: click.Context, profile: str | None, *, verbose: bool, quie
     invocation.verbose, invocation.quiet = verbose, quiet
     if verbose:
         _log_to_stderr()
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def run(arguments: Sequence[str], turn: turns.Turn | None = None) -> int:  # noqa: PLR0911 - one line for each way of ending

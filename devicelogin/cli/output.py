@@ -55,7 +55,10 @@ def write_file(path: str, content: bytes) -> None:
 
     SECURITY: only a regular file of ours is replaced; no link is followed, nothing else is overwritten. Raises OutputError.
     """
-    path = os.path.abspath(path)
+    try:
+        path = os.path.abspath(path)
+    except OSError as error:
+        raise _no_file(path, f"the working directory is gone ({error.strerror})") from error
     try:
         facts = os.lstat(path)
     except FileNotFoundError:

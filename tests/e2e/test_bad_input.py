@@ -430,6 +430,41 @@ def test_status_shows_the_other_profiles_beside_one_that_cannot_be_read(box: san
     assert box.run("status", "--check", "-p", "default").status == 0
 
 
+def test_the_bare_command_is_its_help(box: sandbox.Box) -> None:
+    """Who types the name alone wants to know what there is; full disks and closed pipes as with --help."""
+    bare, asked = box.run(), box.run("--help")
+    assert (bare.status, bare.out, bare.err) == (0, asked.out, "")
+    assert "Commands:" in bare.out
+    assert box.run("-v").out == asked.out
+    with open("/dev/full", "w") as full:
+        assert box.start(stdout=full).finish().status == 74
+
+
+@pytest.mark.parametrize("words", [["logout", "--all", "-p", "work"], ["-p", "work", "logout", "--all"]], ids=" ".join)
+def test_logout_of_all_and_of_one_is_a_contradiction(box: sandbox.Box, words: list[str]) -> None:
+    """2, and nothing is deleted: one of the two was not meant."""
+    box.sign_in()
+    is_told(box.run(*words), 2, "--all")
+    still_works(box)
+
+
+def test_logout_of_all_does_not_mind_the_environment(box: sandbox.Box) -> None:
+    """A variable names the usual profile; --all says something about this once."""
+    box.sign_in()
+    assert box.run("logout", "--all", DEVICELOGIN_PROFILE="work").status == 0
+    assert box.status().state == "signed-out"
+
+
+def test_an_output_file_in_a_directory_that_is_gone_is_74(box: sandbox.Box) -> None:
+    """The working directory was deleted, so a relative name means nothing."""
+    box.sign_in()
+    gone = box.home / "gone"
+    gone.mkdir()
+    before = ["sh", "-c", f'cd {gone} && rmdir {gone} && exec "$@"', "sh"]
+    result = box.start("token", "--output-file", "token.txt", before=before).finish()
+    is_told(result, 74, "token.txt")
+
+
 def test_a_head_that_has_enough_does_not_disturb(box: sandbox.Box) -> None:
     """`devicelogin graph me | head -c1` through a real shell."""
     box.sign_in()
