@@ -11,8 +11,9 @@ import json
 import logging
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from devicelogin import errors, private_files
+from devicelogin import errors, http_session, private_files
 from devicelogin.authority import provider as providers
 
 if TYPE_CHECKING:
@@ -38,13 +39,20 @@ def known_provider(http: HttpSession, path: str, url: str, *, is_oidc: bool, ane
     try:
         document = providers.request_document(http, url, is_oidc=is_oidc)
     except (errors.TryLaterError, errors.BadAnswerError) as error:
-        if kept is None:
+        if kept is None or _is_same_trouble(error, kept):
             raise
         _logger.debug("using the kept discovery document: %s", error.code)
         return kept
     found = providers.check_document(document, url, is_oidc=is_oidc)
     _write(path, url, document)
     return found
+
+
+def _is_same_trouble(error: errors.DeviceLoginError, kept: Provider) -> bool:
+    """Tell whether a refresh would fail in the same way, and take as long: its host cannot even be sent anything."""
+    if not isinstance(error, http_session.NoAnswerError) or error.request_may_have_arrived:
+        return False
+    return urlsplit(kept.token_endpoint).netloc == kept.origin
 
 
 def _read(path: str, url: str, *, is_oidc: bool) -> tuple[Provider | None, float]:
