@@ -129,7 +129,11 @@ class IdentityProvider:
         granted = self._grant(code.scopes, client, code.user, client.default_scopes, request)
         self._consents.setdefault((client.client_id, code.user.object_id), set()).update(granted.names)
         family = refresh_tokens.Family(
-            user=code.user, client=client, tenant=tenant, scopes=code.scopes, signed_in_at=code.signed_in_at
+            user=code.user,
+            client=client,
+            tenant=tenant,
+            scopes=code.scopes.within(granted.names),
+            signed_in_at=code.signed_in_at,
         )
         with_refresh = granted.offline and self._behaviour.grant_refresh_token
         return self._tokens_answer(request, family, granted, with_refresh=with_refresh, with_id=granted.openid)

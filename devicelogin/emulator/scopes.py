@@ -58,6 +58,10 @@ class ScopeRequest:
         """Was `.default` asked for?"""
         return any(name == _DEFAULT for _, name in self.asked)
 
+    def within(self, names: frozenset[str]) -> ScopeRequest:
+        """Return what of this is among the granted `names`: a refresh that names no scope asks for that (RFC 6749 6)."""
+        return ScopeRequest(self.reserved, tuple(one for one in self.asked if one[1] in names or one[1] == _DEFAULT))
+
 
 @dataclass(frozen=True, slots=True)
 class GrantedScopes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keyring_session
@@ -17,6 +16,7 @@ from devicelogin.secret_store import machine, sealed_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 HONEST = "keyring:odd_keyrings.Honest"
 #: Another class that keeps its items where `HONEST` does.
