@@ -35,7 +35,8 @@ def clean_seconds(value: object, *, default: int, shortest: int, longest: int) -
             value = float(value)
         except ValueError:
             return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    # Compared, not converted: a whole number may be too large for a float.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0 or value == math.inf:
         return default
     return int(min(max(value, shortest), longest))
 

@@ -5,7 +5,6 @@ MSAL has not checked ID tokens since 1.38, so this is the only check there is (d
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -28,6 +27,9 @@ _GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 
 #: RFC 7518 section 3.3 (bits)
 _SHORTEST_RSA_KEY = 2048
+
+#: Which moment is none any more (seconds since 1970; the year 9999)?
+_END_OF_TIME = 253_000_000_000
 
 #: How many keys and how long a token do we look at?
 _MOST_KEYS, _LONGEST_TOKEN = 200, 100_000
@@ -169,7 +171,8 @@ def _check_times(claims: dict[str, Any], now: float) -> None:
     moments = {}
     for name in ("exp", "iat", "nbf"):
         value = claims.get(name, now)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        # Not true of NaN either, and a whole number may be too large for a float.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _END_OF_TIME:
             _refuse(f"its {name} is no time")
         moments[name] = float(value)
     if moments["exp"] <= now - LEEWAY:

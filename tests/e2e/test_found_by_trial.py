@@ -392,6 +392,18 @@ def test_an_interval_with_decimals_is_waited_in_full(box: sandbox.Box) -> None:
     assert 3 <= options.clock.boot() - began < 5
 
 
+@pytest.mark.parametrize("endpoint", ["devicecode", "token", "refresh"])
+def test_a_number_too_large_for_a_float_is_a_long_time(box: sandbox.Box, endpoint: str) -> None:
+    """JSON knows no largest number; it is cut like every other one that is too long."""
+    if endpoint == "refresh":
+        box.sign_in()
+    box.emulator.script(endpoint, [Fault.patch({"expires_in": 10**400})])
+    if endpoint != "refresh":
+        box.sign_in()
+    result = box.run("token", *(["--force-refresh"] if endpoint == "refresh" else []))
+    assert result.status == 0, result
+
+
 def test_nested_json_in_an_id_token_is_76_at_a_login_and_nothing_at_a_refresh(box: sandbox.Box) -> None:
     """It is no token that names anybody; at a refresh who it was is known already."""
     nested = nested_token()
