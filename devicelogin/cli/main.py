@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 import devicelogin
-from devicelogin import errors
+from devicelogin import core_dumps, errors
 from devicelogin.cli import output
 from devicelogin.cli.invocation import Ended, Invocation
 
@@ -82,6 +82,8 @@ def _program(context: click.Context, profile: str | None, *, verbose: bool, quie
         _log_to_stderr()
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
+        return
+    core_dumps.forbid()
 
 
 def run(arguments: Sequence[str], turn: turns.Turn | None = None) -> int:  # noqa: PLR0911 - one line for each way of ending
