@@ -146,7 +146,7 @@ class Refresher:
         claims: str | None,
     ) -> models.TokenAnswer:
         """Return the provider's answer. Raises what `msal_client.MsalClient.refresh` raises; BadAnswerError for another's."""
-        from devicelogin.signin import id_token
+        from devicelogin.signin import identity
 
         sign_in = saved.sign_in
         with self.workplace.connect(self.chosen.ca_file.value, deadline) as http:
@@ -157,7 +157,7 @@ class Refresher:
                 if not (error.detail or "").startswith(("HTTP 404", "invalid_tenant")) or deadline.passed():
                     raise
                 answer = self._request(http, saved, scopes, deadline=deadline, claims=claims, anew=True)
-        if answer.id_token is not None and not id_token.names_same_person(answer.id_token, sign_in.account):
+        if answer.id_token is not None and not identity.names_same_person(answer.id_token, sign_in.account):
             raise errors.BadAnswerError(
                 f"{sign_in.authority} answered the refresh with another person's token; nothing was saved",
                 hint="tell the operator of that server; the saved sign-in is unchanged",

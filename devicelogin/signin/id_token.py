@@ -114,17 +114,6 @@ def check(
     return _account(claims, issuer, home_account_id)
 
 
-def names_same_person(id_token: str, account: models.Account) -> bool:
-    """Tell whether an ID token that came with a refresh names the saved account; unsigned claims, identity only (D7)."""
-    try:
-        claims = jwt.decode(id_token[:_LONGEST_TOKEN], options={"verify_signature": False})
-    except (jwt.PyJWTError, ValueError, RecursionError):
-        return True  # unreadable: it says nothing about anybody
-    if account.tenant_id and account.object_id and claims.get("oid") and claims.get("tid"):
-        return bool((str(claims["tid"]).lower(), str(claims["oid"]).lower()) == account.key)
-    return bool((claims.get("iss"), claims.get("sub")) == (account.issuer, account.subject))
-
-
 def _verified_claims(id_token: str, key: SigningKey, provider: Provider, client_id: str) -> dict[str, Any]:
     if len(id_token) > _LONGEST_TOKEN:
         _refuse("it is too long")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devicelogin import authority, errors, models
-from devicelogin.signin import id_token
+from devicelogin.signin import id_token, identity
 
 TENANT = "3f1c7a52-8d0e-4b6f-9a35-6c2e1d4b8a70"
 OTHER = "b7e0d9c4-15a2-4f3b-8c6d-2a9f7e5b3d18"
@@ -243,9 +243,9 @@ def saved(**changes: Any) -> models.Account:
 )
 def test_on_refresh_only_the_identity_is_compared(account: dict[str, Any], changes: dict[str, Any], same: bool) -> None:
     """Names may change; `oid` and `tid`, else `iss` and `sub`, say who it is (D7)."""
-    assert id_token.names_same_person(signed(claims(**changes)), saved(**account)) is same
+    assert identity.names_same_person(signed(claims(**changes)), saved(**account)) is same
 
 
 def test_an_unreadable_token_on_refresh_says_nothing_about_anybody() -> None:
     """The refresh worked; a provider that sends rubbish beside it has not sent somebody else."""
-    assert id_token.names_same_person("rubbish", saved())
+    assert identity.names_same_person("rubbish", saved())
