@@ -221,9 +221,14 @@ def test_login_in_json_ended_by_a_signal_ends_with_failed(
 # Before anything is sent
 
 
-def test_a_read_only_configuration_is_73_before_anybody_is_asked(box: sandbox.Box) -> None:
+@pytest.mark.parametrize("is_first", [True, False], ids=["first login", "with a key"])
+def test_a_read_only_configuration_is_73_before_anybody_is_asked(box: sandbox.Box, is_first: bool) -> None:
     """The settings could not be written after the person has approved; so it is found out first."""
-    box.config.mkdir(parents=True, mode=0o700)
+    if is_first:
+        box.config.mkdir(parents=True, mode=0o700)
+    else:
+        box.sign_in()
+    asked = box.emulator.count("devicecode")
     before: list[str] = []
     if os.getuid() == 0:
         conftest.need("unshare", "mount")
@@ -237,7 +242,7 @@ def test_a_read_only_configuration_is_73_before_anybody_is_asked(box: sandbox.Bo
     result = box.start("login", *box.app(), before=before).finish()
     assert result.status == 73, result
     assert result.lines("hint")
-    assert box.emulator.count("devicecode") == 0
+    assert box.emulator.count("devicecode") == asked
 
 
 def test_a_path_that_is_no_text_is_78_before_anything_is_sent(box: sandbox.Box) -> None:
