@@ -332,7 +332,7 @@ def test_a_client_id_of_an_openid_provider_can_be_typed(box: sandbox.Box) -> Non
     running = box.start("login", *wishes, stdin=slave, stderr=slave, variables={"TERM": "xterm"})
     wait_for(lambda: b"Client id: " in b"".join(written))
     os.write(master, b"my-oidc-client\n")
-    assert running.finish().status == 0, written
+    assert running.finish(30).status == 0, written
     os.close(slave)
     reader.join(5)
     os.close(master)
