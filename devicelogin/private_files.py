@@ -87,6 +87,8 @@ def _check_directory(path: str, facts: os.stat_result, *, root_may_own: bool = F
             f"{path} belongs to user id {facts.st_uid}, not to you",
             hint="run the command as the owner of that directory, or set DEVICELOGIN_HOME to one of yours",
         )
+    if root_may_own and hasattr(os, "getuid") and os.getuid() != facts.st_uid == 0:
+        return  # a volume that a container was given, open to all as those are; what lies in it is ours, and looked at
     if os.name == "posix" and stat.S_IMODE(facts.st_mode) & 0o022:
         raise errors.ConfigError(f"others may write into {path}", hint=f"take that away: chmod go-w {path}")
 

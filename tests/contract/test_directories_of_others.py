@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import conftest
 import pytest
 import sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 PLACES = ["", "config", "config/keys", "state", "state/default", "runtime", "runtime/default"]
 
@@ -86,3 +91,19 @@ def test_the_outermost_directory_may_be_a_link(variables: Callable[[Path], dict[
         result = box.run("login", *box.app(), **variables(box.home))
         assert result.status == 0, result
         assert box.run("token", "--force-refresh", **variables(box.home)).status == 0
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_a_volume_of_root_that_is_open_to_all_may_be_the_home() -> None:
+    """Kubernetes mounts an emptyDir 0777 and root's; what is made inside is the user's own and private."""
+    conftest.need("setpriv")
+    volume = Path(tempfile.mkdtemp(prefix="devicelogin-volume-"))
+    try:
+        volume.chmod(0o777)
+        program = "from devicelogin import private_files; import sys; private_files.check_outermost(sys.argv[1])"
+        command = ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=-all,+dac_read_search"]
+        command += ["--ambient-caps=-all,+dac_read_search", sys.executable, "-c", program, str(volume)]
+        done = subprocess.run(command, capture_output=True, check=False, text=True)
+        assert done.returncode == 0, done.stderr
+    finally:
+        shutil.rmtree(volume)
