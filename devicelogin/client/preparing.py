@@ -9,17 +9,18 @@ from devicelogin.client import unfinished
 from devicelogin.tokens import silent
 
 if TYPE_CHECKING:
-    from devicelogin.client.signing_in import Observer
+    from collections.abc import Callable
+
     from devicelogin.client.workplace import Workplace
     from devicelogin.settings import resolve
 
 
-def old_sign_in(work: Workplace, observer: Observer) -> models.SignIn | None:
-    """Return the sign-in that is saved now, None where there is none or its trace cannot be read."""
+def old_sign_in(work: Workplace, note: Callable[[str], None]) -> models.SignIn | None:
+    """Return the sign-in that is saved now, None where there is none or its trace cannot be read, which `note` is told."""
     try:
         return unfinished.read_settled(work)
     except errors.DataBadError as error:
-        observer.note(f"{error.message}; this sign-in replaces it")
+        note(f"{error.message}; this sign-in replaces it")
         return None
 
 

@@ -87,7 +87,7 @@ def login(work: Workplace, options: Options, observer: Observer) -> models.SignI
     if client_id is None:
         raise missing_client_id(work.profile)
     with _login_lock(work):
-        old = preparing.old_sign_in(work, observer)
+        old = preparing.old_sign_in(work, observer.note)
         preparing.try_profile(work, chosen)
         store = preparing.choose_store(work, chosen, old, patient=options.patient)
         preparing.check_room(work, store, old)
