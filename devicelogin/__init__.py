@@ -8,7 +8,8 @@ The map of the house; a module imports only from rows below its own:
 
     __main__                                entry point; answers a cached `token` before anything heavy is imported
     cli                                     one file per command: arguments in, results out, exit code
-    emulator                                an Entra ID and a small Graph on this machine, for demo and tests
+    emulator · doctor · unattended          an Entra ID and a small Graph on this machine, for demo and tests · checks of this
+                                            machine, rehearsal of cron · forecast, keep-alive, timer, hooks
     client                                  class DeviceLogin: sign-in, token, status, sign-out in their order
     signin · tokens · graph · terminal      device flow and ID token · cache and refresh · Microsoft Graph · the screen
     msal_client · secret_store              MSAL behind one door · where the refresh token lies, the record, the lock
@@ -17,8 +18,9 @@ The map of the house; a module imports only from rows below its own:
     settings                                flag > environment > profile > default; where every file is
     private_files                           files that only their owner may read, replaced whole or not at all
     explain                                 an error of the identity provider in plain words, with its exit code
-    clouds · redaction · clock · child_process · core_dumps
-                                            hosts · nothing secret in a log · two clocks · a command with a deadline · none
+    clouds · redaction · clock · child_process · core_dumps · hints · user_session
+                                            hosts · nothing secret in a log · two clocks · a command with a deadline · none ·
+                                            commands to paste · buses and lingering
     models                                  frozen records, no secret in their repr
     errors                                  one family: message, hint, exit code
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from devicelogin import errors, redaction
+from devicelogin import errors, hints, redaction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -214,7 +214,7 @@ def expired(*, profile: str, refusal: Refusal | None = None) -> errors.LoginNotC
     )
     return errors.LoginNotCompletedError(
         f"the code {words}; nothing was saved",
-        hint=f"run {_login(profile)} again; it shows a new code",
+        hint=f"run {hints.login(profile)} again; it shows a new code",
         detail=refusal.detail if refusal else None,
         correlation_id=refusal.correlation_id if refusal else None,
         code="code_expired",
@@ -236,7 +236,7 @@ def refresh_refused(refusal: Refusal, *, profile: str, who: str) -> errors.Devic
             errors.ConfigError,
             refusal,
             known.words if known else "the identity provider does not accept what was asked for",
-            known.hint if known else f"check the scopes: {_login(profile)} --scope SCOPE",
+            known.hint if known else f"check the scopes: {hints.login(profile)} --scope SCOPE",
         )
     family = errors.DeniedByPolicyError if known and known.admin else errors.LoginRequiredError
     return _make(family, refusal, words, hint)
@@ -299,12 +299,8 @@ def _lookup(refusal: Refusal) -> str | None:
 
 
 def _fill(hint: str, profile: str) -> str:
-    return hint.replace("{login}", _login(profile))
+    return hint.replace("{login}", hints.login(profile))
 
 
 def _again(profile: str) -> str:
     return _fill(_AGAIN, profile)
-
-
-def _login(profile: str) -> str:
-    return "devicelogin login" if profile == "default" else f"devicelogin login --profile {profile}"

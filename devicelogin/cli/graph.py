@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devicelogin import clock, errors, graph, secret_store
+from devicelogin import clock, errors, graph, hints, secret_store
 from devicelogin.cli import output
 from devicelogin.cli.invocation import Invocation, profile_option
 from devicelogin.client import unfinished
@@ -52,7 +52,7 @@ def command(invocation: Invocation, words: tuple[str, ...], source: str | None) 
     if not sign_in.graph_root:
         raise errors.ConfigError(
             f"the sign-in at {sign_in.authority} has no Microsoft Graph",
-            hint=f"{silent.login_command(work.profile)} --graph-root URL",
+            hint=f"{hints.login(work.profile)} --graph-root URL",
         )
     scopes = _graph_scopes(sign_in, chosen.scopes.value if chosen.scopes.explicit else sign_in.scopes)
     headers = {} if body is None else {"Content-Type": "application/json"}
@@ -100,7 +100,7 @@ def _call_twice(
     try:
         return call(lambda: newer)
     except graph.TokenRejectedError as rejected:
-        rejected.hint = f"sign in again: {silent.login_command(work.profile)}"
+        rejected.hint = f"sign in again: {hints.login(work.profile)}"
         raise
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from devicelogin import errors, models, private_files, secret_store
+from devicelogin import errors, hints, models, private_files, secret_store
 from devicelogin.client import unfinished
-from devicelogin.tokens import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +36,7 @@ def check_room(work: Workplace, store: secret_store.SecretStore, old: models.Sig
     if not any(place.is_same_place(store.location) for place in (old.location, old.previous)):
         raise errors.StoreUnusableError(
             "an older saved sign-in of this profile could not be deleted yet and would be forgotten",
-            hint=f"delete both first: devicelogin logout --profile {work.profile}",
+            hint=f"delete both first: {hints.command('logout', work.profile)}",
         )
 
 
@@ -61,7 +60,7 @@ def sign_in_of_record(work: Workplace, store: secret_store.SecretStore) -> model
         record = store.load()
         if record is None:
             return None
-        return secret_store.unpack_record(record, login=silent.login_command(work.profile)).sign_in
+        return secret_store.unpack_record(record, login=hints.login(work.profile)).sign_in
     except errors.DataBadError:
         return None
 

@@ -9,11 +9,11 @@ import sys
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from devicelogin import authority, clock, clouds, errors, models, msal_client, secret_store, settings
+from devicelogin import authority, clock, clouds, errors, hints, models, msal_client, secret_store, settings
 from devicelogin.client import preparing, unfinished
 from devicelogin.signin import device_flow, id_token, scopes
 from devicelogin.terminal import verification_uri
-from devicelogin.tokens import cache_directory, silent
+from devicelogin.tokens import cache_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,7 +101,7 @@ def missing_client_id(profile: str) -> errors.ConfigError:
     """Return the error for a login that knows no app registration."""
     return errors.ConfigError(
         "no client id: signing in needs the Application (client) ID of an app registration",
-        hint=f"{silent.login_command(profile)} --client-id ID --tenant TENANT (how to get one: see the README)",
+        hint=f"{hints.login(profile)} --client-id ID --tenant TENANT (how to get one: see the README)",
         code="no_client_id",
     )
 
@@ -191,7 +191,7 @@ class _Login:
 
     def _check_person(self, account: models.Account) -> None:
         wanted = self._options.expect_user
-        login = silent.login_command(self._work.profile)
+        login = hints.login(self._work.profile)
         if wanted is not None and not account.is_named(wanted):
             raise errors.LoginNotCompletedError(
                 f"{account.username} signed in, but {wanted} was expected; nothing was saved",

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING
 
-from devicelogin import authority, clock, errors, models, private_files, secret_store
+from devicelogin import authority, clock, errors, hints, models, private_files, secret_store
 
 if TYPE_CHECKING:
     from devicelogin.client.workplace import Workplace
@@ -107,12 +107,10 @@ def _revoke(work: Workplace, sign_in: models.SignIn, notes: list[str]) -> bool:
 
 
 def _revoked(work: Workplace, sign_in: models.SignIn) -> bool:
-    from devicelogin.tokens import silent
-
     record = work.open_store(sign_in).load()
     if record is None:
         return False
-    saved = secret_store.unpack_record(record, login=silent.login_command(work.profile))
+    saved = secret_store.unpack_record(record, login=hints.login(work.profile))
     chosen = work.settings()
     with work.connect(chosen.ca_file.value, clock.Deadline(REVOKE_SECONDS)) as http:
         # SECURITY: to the authority of the sealed record, not to one that the settings name now.

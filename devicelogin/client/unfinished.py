@@ -8,8 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from devicelogin import errors, models, secret_store
-from devicelogin.tokens import silent
+from devicelogin import errors, hints, models, secret_store
 
 if TYPE_CHECKING:
     from devicelogin.client.workplace import Workplace
@@ -45,7 +44,7 @@ def _settled(work: Workplace, trace: models.SignIn) -> models.SignIn | None:
                 continue
         except errors.StoreUnusableError:
             return trace
-        saved = secret_store.unpack_record(record, login=silent.login_command(work.profile))
+        saved = secret_store.unpack_record(record, login=hints.login(work.profile))
         found = dataclasses.replace(saved.sign_in, state="saved", previous=None)
     if found is None:
         secret_store.remove_sign_in(work.paths)

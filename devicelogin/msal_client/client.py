@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msal
 
 import devicelogin
-from devicelogin import errors, explain, models, redaction
+from devicelogin import errors, explain, hints, models, redaction
 from devicelogin.msal_client import answers
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class MsalClient:
         if len(accounts) != 1:
             raise errors.DataBadError(
                 "the saved sign-in is incomplete",
-                hint=f"sign in again: devicelogin login --profile {self._profile}",
+                hint=f"sign in again: {hints.login(self._profile)}",
             )
         with _reading(self._provider):
             result = self._app.acquire_token_silent_with_error(
@@ -189,7 +189,7 @@ class MsalClient:
         if result is None:
             raise errors.DataBadError(
                 "the saved sign-in holds no refresh token for this app",
-                hint=f"sign in again: devicelogin login --profile {self._profile}",
+                hint=f"sign in again: {hints.login(self._profile)}",
             )
         if "error" in result:
             raise explain.refresh_refused(explain.read_refusal(result), profile=self._profile, who=who)
@@ -261,7 +261,7 @@ class MsalClient:
                 self._cache.modify(kind, entry, entry)
         except answers.UNREADABLE as error:
             raise errors.DataBadError(
-                "the saved sign-in cannot be read", hint=f"sign in again: devicelogin login --profile {self._profile}"
+                "the saved sign-in cannot be read", hint=f"sign in again: {hints.login(self._profile)}"
             ) from error
 
 

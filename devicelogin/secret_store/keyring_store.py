@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import re
-import stat
 import sys
 from typing import TYPE_CHECKING, Any
 
-from devicelogin import child_process, clock, errors, models, redaction
-from devicelogin.secret_store import hints, lock, slots
+from devicelogin import child_process, clock, errors, hints, models, redaction, user_session
+from devicelogin.secret_store import lock, slots
 
 if TYPE_CHECKING:
     from devicelogin.settings import paths as settings_paths
@@ -245,31 +243,7 @@ def _child_environment() -> dict[str, str]:
     ours = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     search = [path for path in sys.path if os.path.isabs(path)]
     environment["PYTHONPATH"] = os.pathsep.join(search if ours in search else [*search, ours])
-    if sys.platform == "linux" and not environment.get("DBUS_SESSION_BUS_ADDRESS"):
-        bus = _own_bus(environment)
-        if bus is not None:
-            environment["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={bus}"
+    bus = user_session.bus_address(environment)
+    if bus is not None:
+        environment["DBUS_SESSION_BUS_ADDRESS"] = bus
     return environment
-
-
-def _own_bus(environment: dict[str, str]) -> str | None:
-    """Return the socket of this user's bus where systemd keeps one: cron jobs have no variable that names it.
-
-    Its usual place is looked at only with the user's own HOME: who has another one (a service, `sudo -E`, a test) is not
-    in that person's session.
-    """
-    import pwd
-
-    directories = [environment.get("XDG_RUNTIME_DIR", "")]
-    with contextlib.suppress(KeyError):
-        if environment.get("HOME") == pwd.getpwuid(os.getuid()).pw_dir:
-            directories.append(f"/run/user/{os.getuid()}")
-    for directory in directories:
-        socket = os.path.join(directory, "bus")
-        try:
-            facts = os.stat(socket)
-        except OSError:
-            continue
-        if os.path.isabs(socket) and stat.S_ISSOCK(facts.st_mode) and facts.st_uid == os.getuid():
-            return socket
-    return None

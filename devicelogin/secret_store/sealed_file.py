@@ -15,8 +15,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from devicelogin import errors, models, private_files, redaction
-from devicelogin.secret_store import hints, key_sources, machine
+from devicelogin import errors, hints, models, private_files, redaction
+from devicelogin.secret_store import key_sources, machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable

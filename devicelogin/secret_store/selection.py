@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from devicelogin import errors, models, redaction
-from devicelogin.secret_store import hints, key_sources, machine
+from devicelogin import errors, hints, models, redaction
+from devicelogin.secret_store import key_sources, machine
 
 if TYPE_CHECKING:
     from devicelogin.secret_store import protocol

@@ -10,7 +10,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from devicelogin import errors, models, private_files
+from devicelogin import errors, hints, models, private_files
 
 if TYPE_CHECKING:
     from devicelogin.settings import paths as settings_paths
@@ -39,12 +39,12 @@ def read_sign_in(paths: settings_paths.ProfilePaths) -> models.SignIn | None:
     except _NewerError:
         raise errors.DataBadError(
             f"{paths.sign_in} was written by a newer version of devicelogin",
-            hint="use that version, or sign in again with this one: " + login_command(paths),
+            hint="use that version, or sign in again with this one: " + hints.login(paths.profile),
             code="newer_version",
         ) from None
     except (ValueError, TypeError, KeyError, RecursionError):
         raise errors.DataBadError(
-            f"{paths.sign_in} is damaged", hint="sign in again: " + login_command(paths), code="damaged"
+            f"{paths.sign_in} is damaged", hint="sign in again: " + hints.login(paths.profile), code="damaged"
         ) from None
 
 
@@ -80,11 +80,6 @@ def read_times(paths: settings_paths.ProfilePaths) -> models.Times | None:
 def write_times(paths: settings_paths.ProfilePaths, times: models.Times) -> None:
     """Replace the file `times`. Raises StoreUnusableError where it cannot be written."""
     private_files.replace(paths.times, _encode(dataclasses.asdict(times)))
-
-
-def login_command(paths: settings_paths.ProfilePaths) -> str:
-    """Return the command that signs in to this profile, to be pasted."""
-    return "devicelogin login" if paths.profile == "default" else f"devicelogin --profile {paths.profile} login"
 
 
 class _NewerError(ValueError):

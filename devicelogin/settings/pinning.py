@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from devicelogin import errors
+from devicelogin import errors, hints
 
 if TYPE_CHECKING:
     from devicelogin import models
@@ -40,7 +40,6 @@ def _normal(url: str) -> str:
 
 
 def _differs(settings: Settings, what: str, source: str, given: str | None, pinned: str) -> errors.ConfigError:
-    login = "devicelogin login" if settings.profile == "default" else f"devicelogin --profile {settings.profile} login"
     if source.startswith("environment variable "):
         undo = f"unset {source.removeprefix('environment variable ')}"
     elif source.startswith("profile "):
@@ -49,5 +48,5 @@ def _differs(settings: Settings, what: str, source: str, given: str | None, pinn
         undo = f"leave out {source}"
     return errors.ConfigError(
         f"the {what} {given} of {source} is not that of the saved sign-in, {pinned}",
-        hint=f"to go on with the saved sign-in: {undo}; to replace it: {login}",
+        hint=f"to go on with the saved sign-in: {undo}; to replace it: {hints.login(settings.profile)}",
     )

@@ -13,7 +13,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from devicelogin import clock, errors, models, secret_store
+from devicelogin import clock, errors, hints, models, secret_store
 from devicelogin.tokens import access_cache, cache_directory, single_flight
 from devicelogin.tokens import turn as turns
 
@@ -172,7 +172,7 @@ class SilentTokens:
             record = store.load()
             if record is None:
                 continue
-            saved = secret_store.unpack_record(record, login=login_command(self._paths.profile))
+            saved = secret_store.unpack_record(record, login=hints.login(self._paths.profile))
             if trace.state != "saved":
                 # A login was killed between saving and saying so. The record says whose it is; the trace follows it. Where
                 # an older secret still lies elsewhere, it stays traced for the next login or logout to delete.
@@ -220,13 +220,8 @@ class SilentTokens:
 def not_signed_in(profile: str) -> errors.LoginRequiredError:
     """Return the error for a profile that has no saved sign-in."""
     return errors.LoginRequiredError(
-        f"nobody is signed in to the profile {profile}", hint=f"sign in once at a terminal: {login_command(profile)}"
+        f"nobody is signed in to the profile {profile}", hint=f"sign in once at a terminal: {hints.login(profile)}"
     )
-
-
-def login_command(profile: str) -> str:
-    """Return the command that signs in to `profile`, to be pasted."""
-    return "devicelogin login" if profile == "default" else f"devicelogin login --profile {profile}"
 
 
 def _shortness(entry: access_cache.Entry, wish: Wish) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ def test_a_key_that_was_changed_while_the_person_typed_is_fetched_again(box: san
 
 
 @pytest.mark.parametrize(
-    "trouble", [Fault.status(503), Fault.html(), Fault.reset(), Fault.status(429, retry_after="3")], ids=str
+    "trouble", [Fault.status(503), Fault.html(), Fault.reset(), Fault.status(429, retry_after="3")]
 )
 def test_keys_that_cannot_be_fetched_after_the_approval_are_waited_for(box: sandbox.Box, trouble: Fault) -> None:
     """The person has approved: their approval is not thrown away for a fetch that fails."""

@@ -78,7 +78,7 @@ def test_without_a_session_bus_auto_is_73_and_names_the_profile_in_its_command(t
     with pytest.raises(errors.StoreUnusableError, match="there is no session bus") as caught:
         secret_store.choose_store("auto", work)
     assert caught.value.hint is not None
-    assert caught.value.hint.endswith(": devicelogin --profile work login --store file")
+    assert caught.value.hint.endswith(": devicelogin login --profile work --store file")
 
 
 @pytest.mark.keyring

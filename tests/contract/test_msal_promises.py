@@ -106,7 +106,7 @@ def test_an_error_is_not_remembered_for_the_next_call(
     assert emulator.count("refresh") == 4
 
 
-@pytest.mark.parametrize("trouble", [Fault.status(503), Fault.html(), Fault.reset(), Fault.text("[]")], ids=str)
+@pytest.mark.parametrize("trouble", [Fault.status(503), Fault.html(), Fault.reset(), Fault.text("[]")])
 def test_polling_goes_on_after_trouble_with_the_same_flow(
     emulator: Emulator, client: msal_client.MsalClient, trouble: Fault
 ) -> None:

@@ -114,7 +114,6 @@ def test_refreshes_go_on_whatever_the_answers_leave_out(box: sandbox.Box, knobs:
         (Fault.oauth("invalid_grant", 50196), errors.TryLaterError),
         (Fault.oauth("never_heard_of"), errors.LoginRequiredError),
     ],
-    ids=str,
 )
 def test_a_refresh_that_fails_deletes_nothing(fault: Fault, kind: type[errors.DeviceLoginError]) -> None:
     """D6: whatever was answered, the refresh token is still there and is tried again next time."""
@@ -271,7 +270,7 @@ def test_a_refresh_that_is_due_early_is_made_by_one_and_waited_for_by_nobody(box
     assert box.emulator.count("refresh") == 1
 
 
-@pytest.mark.parametrize("fault", [Fault.status(503), Fault.html(), Fault.oauth("invalid_grant", 700082)], ids=str)
+@pytest.mark.parametrize("fault", [Fault.status(503), Fault.html(), Fault.oauth("invalid_grant", 700082)])
 def test_an_early_refresh_that_fails_gives_the_valid_token_and_rests(box: sandbox.Box, fault: Fault) -> None:
     """D6: not tried again for a minute, so that an outage is not made worse by those who do not need it."""
     first = box.access_token()

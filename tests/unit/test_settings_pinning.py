@@ -107,7 +107,7 @@ def test_a_setting_that_differs_is_78_and_names_its_source_and_both_values(
     for part in (source, given, pinned):
         assert part in caught.value.message
     assert undo in (caught.value.hint or "")
-    assert "devicelogin --profile work login" in (caught.value.hint or "")
+    assert "devicelogin login --profile work" in (caught.value.hint or "")
 
 
 def test_an_issuer_is_not_an_authority_of_the_same_url(tmp_path: Path) -> None:

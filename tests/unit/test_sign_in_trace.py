@@ -120,7 +120,7 @@ def test_a_trace_of_the_wrong_shape_is_65_with_the_login_of_its_profile(
     rewrite(profile.sign_in, **changes)
     with pytest.raises(errors.DataBadError, match="is damaged") as caught:
         secret_store.read_sign_in(profile)
-    assert caught.value.hint == "sign in again: devicelogin --profile work login"
+    assert caught.value.hint == "sign in again: devicelogin login --profile work"
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"format_version": 1}'])

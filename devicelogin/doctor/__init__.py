@@ -1,0 +1,1 @@
+"""The checks of this machine, and the rehearsal of what cron will do."""

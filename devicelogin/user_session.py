@@ -1,0 +1,92 @@
+"""The session that this process runs in, and what is left of it for a job that starts when nobody is signed in.
+
+Reads files and variables only; asks no service.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Where does systemd-logind note whose services go on without a session (one empty file a user)?
+LINGER_DIRECTORY = "/var/lib/systemd/linger"
+
+#: What does cron have as PATH (crontab(5) of Debian; others have no more)?
+CRON_PATH = "/usr/bin:/bin"
+
+
+def user_name() -> str:
+    """Return the name of the user whose rights this process has; the number where there is none (containers)."""
+    entry = _entry()
+    return str(os.getuid()) if entry is None else entry[0]
+
+
+def home_of_user() -> str | None:
+    """Return the home directory that the user database names, which is what cron sets HOME to."""
+    entry = _entry()
+    return None if entry is None else entry[1]
+
+
+def bus_address(environ: Mapping[str, str]) -> str | None:
+    """Return the address of the session bus: what the environment says, else the user's own bus where systemd keeps one."""
+    given = environ.get("DBUS_SESSION_BUS_ADDRESS")
+    if given or sys.platform != "linux":
+        return given or None
+    socket = own_bus(environ)
+    return None if socket is None else f"unix:path={socket}"
+
+
+def own_bus(environ: Mapping[str, str]) -> str | None:
+    """Return the socket of this user's bus where systemd keeps one: cron jobs have no variable that names it.
+
+    Its usual place is looked at only with the user's own HOME: who has another one (a service, `sudo -E`, a test) is not
+    in that person's session.
+    """
+    directories = [environ.get("XDG_RUNTIME_DIR", "")]
+    if environ.get("HOME") == home_of_user():
+        directories.append(f"/run/user/{os.getuid()}")
+    for directory in directories:
+        socket = os.path.join(directory, "bus")
+        try:
+            facts = os.stat(socket)
+        except OSError:
+            continue
+        if os.path.isabs(socket) and stat.S_ISSOCK(facts.st_mode) and facts.st_uid == os.getuid():
+            return socket
+    return None
+
+
+def has_systemd() -> bool:
+    """Tell whether systemd runs this machine (sd_booted(3))."""
+    return os.path.isdir("/run/systemd/system")
+
+
+def lingers() -> bool:
+    """Tell whether the user's services and bus go on when nobody is signed in (`loginctl enable-linger`)."""
+    return os.path.exists(os.path.join(LINGER_DIRECTORY, user_name()))
+
+
+def is_over_ssh(environ: Mapping[str, str]) -> bool:
+    """Tell whether this session came over SSH."""
+    return bool(environ.get("SSH_CONNECTION") or environ.get("SSH_TTY"))
+
+
+def cron_environment() -> dict[str, str]:
+    """Return the whole environment that a job of this user's crontab has: HOME, LOGNAME, SHELL and PATH."""
+    home = home_of_user() or os.path.expanduser("~")
+    return {"HOME": home, "LOGNAME": user_name(), "SHELL": "/bin/sh", "PATH": CRON_PATH}
+
+
+def _entry() -> tuple[str, str] | None:
+    with contextlib.suppress(ImportError, KeyError):
+        import pwd
+
+        found = pwd.getpwuid(os.getuid())
+        return found.pw_name, found.pw_dir
+    return None
