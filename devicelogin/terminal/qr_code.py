@@ -27,6 +27,8 @@ _FIXED = {"light": "\x1b[38;5;16;48;5;231m", "dark": "\x1b[38;5;16;48;5;16m"}
 _PALETTE = {"light": "\x1b[30;47m", "dark": "\x1b[30;40m"}
 _RESET = "\x1b[0m"
 
+_TOO_LONG = "the address is too long for one"
+
 _HALF = {(False, False): " ", (True, False): "\u2580", (False, True): "\u2584", (True, True): "\u2588"}
 _WHOLE = {"full": "\u2588\u2588", "ascii": "##"}
 
@@ -61,10 +63,10 @@ def shapes(text: str, *, wanted: Wanted = "auto", has_blocks: bool) -> tuple[Sha
         wanted = "ascii"
     style: Style = "half" if wanted == "auto" else wanted
     try:
-        modules = len(_matrix(text))
+        side = len(_matrix(text))
     except (qrcode.exceptions.DataOverflowError, ValueError):
-        return NoQrCode("the address is too long for one")
-    return tuple(_shape(modules + 2 * zone, style, zone) for zone in QUIET_ZONES)
+        return NoQrCode(_TOO_LONG)
+    return tuple(_shape(side + 2 * zone, style, zone) for zone in QUIET_ZONES)
 
 
 def _shape(side: int, style: Style, quiet_zone: int) -> Shape:
@@ -100,6 +102,14 @@ def _painted(cells: list[tuple[str, bool]], colours: dict[str, str]) -> str:
             last = is_dark
         line += characters
     return line + _RESET
+
+
+def modules(text: str, *, quiet_zone: int) -> list[list[bool]] | NoQrCode:
+    """Return the modules of the code for `text`, True for dark, with their quiet zone; or why there is none."""
+    try:
+        return _with_quiet_zone(_matrix(text), quiet_zone)
+    except (qrcode.exceptions.DataOverflowError, ValueError):
+        return NoQrCode(_TOO_LONG)
 
 
 def _with_quiet_zone(matrix: tuple[tuple[bool, ...], ...], zone: int) -> list[list[bool]]:

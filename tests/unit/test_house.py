@@ -40,7 +40,7 @@ HEAVY = (
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
 
 #: Distributions that are not imported under their own name.
-IMPORTED_AS = {"PyJWT": "jwt"}
+IMPORTED_AS = {"PyJWT": "jwt", "pypng": "png"}
 
 
 def setup_cfg() -> configparser.ConfigParser:
