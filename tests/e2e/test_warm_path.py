@@ -79,8 +79,9 @@ MOST_OPENED = 15
 
 #: Runs the entry point and then writes the names of all modules to the file that the first argument names.
 TELLING = """
-import sys
+import os, sys
 report = sys.argv.pop(1)
+os._exit = sys.exit  # so that there is an end at which to tell
 from devicelogin import __main__
 try:
     __main__.main()
