@@ -36,13 +36,17 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessToken:
-    """An access token for `scopes`, good until `expires_at` (aware, UTC). `str()` and `repr()` do not show it."""
+    """An access token for `scopes`, good until `expires_at` (aware, UTC). `str()` and `repr()` do not show it.
+
+    `expires_in` is how many seconds it was good for when it was handed out, also where this machine's clock is wrong.
+    """
 
     token: str = field(repr=False)
     expires_at: datetime
     scopes: tuple[str, ...]
     token_type: str = "Bearer"
     warnings: tuple[str, ...] = ()
+    expires_in: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,3 +177,16 @@ class SignInStatus:
     needs_login: bool = True
     reason: str | None = None
     lasts_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """How long a saved sign-in lasts if nobody uses it.
+
+    `level` is `ok`, `warning`, `critical` (a person is needed, now or soon) or `unknown`. `words` say it to a person, None
+    where there is nothing to say beside why a person is needed.
+    """
+
+    level: str
+    days_left: int | None = None
+    words: str | None = None

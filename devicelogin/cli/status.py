@@ -13,6 +13,7 @@ from devicelogin import client, redaction, settings
 from devicelogin.cli import output
 from devicelogin.cli.invocation import Invocation, json_option, profile_option
 from devicelogin.client import reporting
+from devicelogin.unattended import forecast
 
 if TYPE_CHECKING:
     from devicelogin import models
@@ -51,17 +52,21 @@ def _show(statuses: list[models.SignInStatus]) -> None:
         return
     from devicelogin.terminal import screen, tables
 
+    forecasts = [forecast.forecast(status) for status in statuses]
     with output.guarded() as stream:
-        tables.status_table(screen.Screen(stream, environ=os.environ), statuses)
+        tables.status_table(screen.Screen(stream, environ=os.environ), statuses, forecasts)
 
 
 def _as_json(status: models.SignInStatus) -> dict[str, object]:
+    expected = forecast.forecast(status)
     fields: dict[str, object] = {
         "profile": status.profile,
         "state": status.state,
         "needs_login": status.needs_login,
         "reason": status.reason,
         "lasts_until": _moment(status.lasts_until.timestamp() if status.lasts_until else None),
+        "days_left": expected.days_left,
+        "level": expected.level,
     }
     sign_in, times = status.sign_in, status.times
     if sign_in is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from devicelogin import errors, models, secret_store
 
@@ -12,6 +13,15 @@ if TYPE_CHECKING:
 
 #: How long does an Entra refresh token last unused (Microsoft: 90 days, not configurable since 2021)?
 ENTRA_IDLE = timedelta(days=90)
+
+#: Before which moment can nothing have been refreshed? Before this program there was a clock that was not set.
+FIRST_REFRESH = datetime(2026, 1, 1, tzinfo=UTC)
+
+#: Which tenant do personal Microsoft accounts have? Microsoft does not say how long theirs last.
+PERSONAL_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
+
+#: Where are Entra's sign-ins for customers, whose lifetimes are each owner's own setting?
+_CUSTOMERS = (".b2clogin.com", ".ciamlogin.com")
 
 
 def read_status(work: Workplace) -> models.SignInStatus:
@@ -50,10 +60,14 @@ def _protection(work: Workplace, sign_in: models.SignIn) -> str:
 
 
 def _lasts_until(sign_in: models.SignIn, times: models.Times | None) -> datetime | None:
-    """Return until when the sign-in lasts unused; nobody knows that of other providers than Entra."""
+    """Return until when the sign-in lasts unused; nobody knows that of others than Entra's work and school accounts."""
     if sign_in.is_oidc or times is None or times.refused is not None:
         return None
-    return datetime.fromtimestamp(times.last_refreshed, UTC) + ENTRA_IDLE
+    host = urlsplit(sign_in.authority).hostname or ""
+    if (sign_in.account.tenant_id or "").lower() == PERSONAL_TENANT or host.endswith(_CUSTOMERS):
+        return None
+    refreshed = datetime.fromtimestamp(times.last_refreshed, UTC)
+    return None if refreshed < FIRST_REFRESH else refreshed + ENTRA_IDLE
 
 
 def _why_login_is_needed(sign_in: models.SignIn, times: models.Times | None, until: datetime | None) -> str | None:

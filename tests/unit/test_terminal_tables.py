@@ -11,6 +11,7 @@ from terminal_fixtures import CLIENT_ID, pipe, terminal
 from devicelogin import models
 from devicelogin.terminal import screen as screen_module
 from devicelogin.terminal import tables
+from devicelogin.unattended import forecast
 
 NOW = 1_800_000_000
 DAY = 86_400
@@ -53,9 +54,11 @@ def status(profile: str, *, name: str = "Ada Lovelace", username: str = "ada@con
 NOBODY = models.SignInStatus(profile="empty", state="none", reason="nothing is saved")
 
 
-def written(where, statuses) -> str:
+def written(where, statuses, forecasts=None) -> str:
     target, stream = where
-    tables.status_table(target, statuses, now=NOW)
+    moment = dt.datetime.fromtimestamp(NOW, dt.UTC)
+    forecasts = forecasts or [forecast.forecast(each, now=moment) for each in statuses]
+    tables.status_table(target, statuses, forecasts, now=NOW)
     return stream.text
 
 
@@ -71,7 +74,7 @@ def test_one_profile_is_a_block_of_facts():
         "kept in    sealed file",
         "protected  a key file of this user; not against root",
         "refreshed  3 days ago (2027-01-12)",
-        "lasts      until 2027-04-01 if it is not used before",
+        "lasts      until 2027-04-01 if unused, unless revoked or a policy ends it",
     ]
 
 
@@ -140,6 +143,30 @@ def test_names_from_the_server_are_text_not_markup():
 
 
 @pytest.mark.parametrize(
+    ("days", "colour", "word"), [(31, "", "until"), (30, "33", "warning: "), (7, "31", "critical: ")]
+)
+def test_a_sign_in_that_ends_soon_is_coloured_and_says_so_in_words(days, colour, word):
+    """Yellow from 30 days before, red from 7; whoever sees no colour reads the word."""
+    soon = status("p", lasts_until=dt.datetime.fromtimestamp(NOW + days * DAY, dt.UTC))
+    for statuses in ([soon], [soon, status("q")]):
+        text = written(terminal(200), statuses)
+        assert (f"\x1b[{colour}m" in text) is bool(colour)
+        assert word.strip() in text or not colour
+        assert text.count("\x1b[3") == bool(colour)
+        assert "\x1b[3" not in written(terminal(200, NO_COLOR="1"), statuses)
+    assert f"lasts      {word}" in written(pipe(), [soon])
+
+
+def test_a_sign_in_that_is_over_is_red_in_its_state():
+    """There is no forecast any more, so the state is what is coloured."""
+    over = status("p", needs_login=True, reason="it was revoked")
+    for statuses in ([over], [over, status("q")]):
+        [line] = [line for line in written(terminal(200), statuses).splitlines() if "\x1b[31m" in line]
+        assert "sign-in needed: it was revoked" in line
+    assert "lasts" not in written(pipe(), [over])
+
+
+@pytest.mark.parametrize(
     ("seconds", "expected"),
     [
         (0, "just now"),
@@ -162,7 +189,8 @@ def test_ages_are_told_in_their_largest_unit(seconds, expected):
 def test_an_impossible_time_is_no_traceback():
     """The file `times` may hold anything that is a number."""
     times = models.Times(generation=1, made=0, last_refreshed=-(10**18))
-    assert "at an impossible time" in written(pipe(), [status("p", times=times)])
+    unknown = [models.Forecast(level="unknown")]
+    assert "at an impossible time" in written(pipe(), [status("p", times=times)], unknown)
 
 
 @pytest.mark.parametrize(
