@@ -14,14 +14,16 @@ Names resolve on first use: who only waits for the lock imports neither stores n
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from devicelogin.secret_store.key_sources import KeySupply
     from devicelogin.secret_store.lock import WAIT_SECONDS, ProfileLock, held_descriptors
     from devicelogin.secret_store.protocol import SecretStore
     from devicelogin.secret_store.record import SavedSignIn, pack_record, unpack_record
-    from devicelogin.secret_store.sealed_file import remove_set_aside, set_aside
+    from devicelogin.secret_store.sealed_file import needs_other_key, remove_set_aside, set_aside
     from devicelogin.secret_store.selection import choose_store, keyring_location, open_store
     from devicelogin.secret_store.sign_in import read_sign_in, read_times, remove_sign_in, write_sign_in, write_times
 
 _HOMES = {
+    "KeySupply": "key_sources",
     "ProfileLock": "lock",
     "SavedSignIn": "record",
     "SecretStore": "protocol",
@@ -29,6 +31,7 @@ _HOMES = {
     "choose_store": "selection",
     "held_descriptors": "lock",
     "keyring_location": "selection",
+    "needs_other_key": "sealed_file",
     "open_store": "selection",
     "pack_record": "record",
     "read_sign_in": "sign_in",
@@ -43,12 +46,14 @@ _HOMES = {
 
 __all__ = [
     "WAIT_SECONDS",
+    "KeySupply",
     "ProfileLock",
     "SavedSignIn",
     "SecretStore",
     "choose_store",
     "held_descriptors",
     "keyring_location",
+    "needs_other_key",
     "open_store",
     "pack_record",
     "read_sign_in",

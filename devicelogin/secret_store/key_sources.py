@@ -1,20 +1,33 @@
-"""Where the key of the sealed file comes from. Each source has a name, which stands in the header of what it sealed."""
+"""Where the key of the sealed file comes from. Each source has a name, which stands in the header of what it sealed.
+
+    file         a key file of ours, made at the first sign-in
+    credential   a systemd credential, `$CREDENTIALS_DIRECTORY/devicelogin.key`
+    command      what a command of the profile prints: `key = ["pass", "show", "devicelogin"]`
+    passphrase   what a person types at a terminal, through scrypt
+
+The source is chosen when a record is first written (`chosen_for`); from then on it is the one that its header names.
+"""
 
 from __future__ import annotations
 
+import importlib
 import os
-import re
-import stat
 from typing import TYPE_CHECKING, Protocol
 
-from devicelogin import errors, private_files
+from devicelogin import errors, redaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from devicelogin.settings import paths as settings_paths
 
-_KEY_TEXT = re.compile(rb"[0-9a-f]{64}\n?\Z")
+#: How short may key material be that others have made (bytes)? 16 random bytes cannot be guessed; a word can.
+SHORTEST = 16
+#: And how long? A key is no file.
+LONGEST = 64 * 1024
+
+#: What can the header say of how a passphrase became a key?
+Parameters = dict[str, object]
 
 
 class KeySource(Protocol):
@@ -28,60 +41,46 @@ class KeySource(Protocol):
     def protection(self) -> str:
         """What it protects from and what not, for people."""
 
-    def read(self) -> bytes:
-        """Return the bytes, the same ones each time.
+    @property
+    def is_typed(self) -> bool:
+        """Tell whether a person types it, so that it may be mistyped."""
 
-        Raises StoreUnusableError that names the source where it is missing, DataBadError where it is damaged.
+    def new_parameters(self) -> Parameters | None:
+        """Return what a new header has to say beside the name, None for nothing."""
+
+    def read(self, parameters: Parameters | None) -> bytes:
+        """Return the bytes, the same ones each time for the same `parameters`, which are those of a header.
+
+        Raises StoreUnusableError that names the source where it is missing, DataBadError where it is damaged,
+        ValueError where `parameters` are none of this source.
         """
 
     def make(self) -> None:
         """Make the key where there is none and this source can do that; never replace one.
 
-        Only for a first save: nothing is sealed yet that another key would be needed for.
+        Only where nothing is sealed with this source yet that another key would be needed for.
         """
 
 
-class KeyFile:
-    """A file of 32 random bytes, written as text, 0600, in the configuration directory."""
+class KeySupply:
+    """What key sources need from outside: the environment, and a person who can be asked, if there is one.
 
-    name = "file"
-    protection = (
-        "encrypted with a key file on the same disk: does not protect against root, "
-        "code running as you, or theft of the whole disk"
-    )
+    `ask` shows a question and returns the answer, which was not shown. Nobody is asked without it: silent use never
+    prompts. A passphrase is asked for once, however many records it opens.
+    """
 
-    def __init__(self, paths: settings_paths.ProfilePaths) -> None:
-        self._path = paths.key_file
-
-    def read(self) -> bytes:
-        """Return the 32 bytes. Raises ConfigError where others may read the file."""
-        content = private_files.read(self._path)
-        if content is None:
-            raise errors.StoreUnusableError(
-                f"the key file {self._path} of the saved sign-in is missing",
-                hint="put it back from a backup; without it: devicelogin logout, then devicelogin login",
-                code="key_missing",
-            )
-        if os.name == "posix" and stat.S_IMODE(os.lstat(self._path).st_mode) & 0o077:
-            raise errors.ConfigError(
-                f"others may read the key file {self._path}", hint=f"take that away: chmod 600 {self._path}"
-            )
-        if not _KEY_TEXT.match(content):
-            raise errors.DataBadError(
-                f"the key file {self._path} is damaged",
-                hint="put it back from a backup; without one: "
-                f"rm {self._path}, then devicelogin logout and devicelogin login",
-                code="key_damaged",
-            )
-        return bytes.fromhex(content.decode("ascii"))
-
-    def make(self) -> None:
-        """Make the file where there is none. Two at once end with one key."""
-        if not os.path.lexists(self._path):
-            private_files.create(self._path, os.urandom(32).hex().encode("ascii") + b"\n")
+    def __init__(self, environ: Mapping[str, str] | None = None, *, ask: Callable[[str], str] | None = None) -> None:
+        self.environ = os.environ if environ is None else environ
+        self.ask = ask
+        self.passphrase: str | None = None
 
 
-_SOURCES: dict[str, Callable[[settings_paths.ProfilePaths], KeySource]] = {KeyFile.name: KeyFile}
+_SOURCES = {
+    "file": ("key_file", "KeyFile"),
+    "credential": ("key_credential", "Credential"),
+    "command": ("key_command", "KeyCommand"),
+    "passphrase": ("key_passphrase", "Passphrase"),
+}
 
 
 def names() -> tuple[str, ...]:
@@ -89,7 +88,39 @@ def names() -> tuple[str, ...]:
     return tuple(_SOURCES)
 
 
-def of(name: str, paths: settings_paths.ProfilePaths) -> KeySource | None:
+def of(name: str, paths: settings_paths.ProfilePaths, supply: KeySupply) -> KeySource | None:
     """Return the key source `name` of this profile, None where this version knows none of that name."""
-    make = _SOURCES.get(name)
-    return None if make is None else make(paths)
+    if name not in _SOURCES:
+        return None
+    module, kind = _SOURCES[name]
+    source: KeySource = getattr(importlib.import_module(f"{__package__}.{module}"), kind)(paths, supply)
+    return source
+
+
+def chosen_for(wanted: str | None, supply: KeySupply) -> str:
+    """Return the name of the source of a new record: `wanted`, else the credential where this unit has it, else the file.
+
+    Raises ConfigError where `wanted` is none.
+    """
+    if wanted is None:
+        from devicelogin.secret_store import key_credential
+
+        return "credential" if key_credential.is_here(supply.environ) else "file"
+    if wanted not in _SOURCES:
+        raise errors.ConfigError(
+            f"key = {redaction.printable(wanted)!r} is no key source of the sealed file", hint='write key = "file"'
+        )
+    return wanted
+
+
+def check_length(material: bytes, giver: str) -> bytes:
+    """Return key material that `giver` gave. Raises StoreUnusableError where it is too short or too long for a key."""
+    if not material:
+        raise errors.StoreUnusableError(f"{giver} is empty", hint=_MAKE_ONE, code="key_unusable")
+    if not SHORTEST <= len(material) <= LONGEST:
+        bound = f"less than {SHORTEST}" if len(material) < SHORTEST else f"more than {LONGEST}"
+        raise errors.StoreUnusableError(f"{giver} has {bound} bytes", hint=_MAKE_ONE, code="key_unusable")
+    return material
+
+
+_MAKE_ONE = "use a random one; this prints one: openssl rand -hex 32"

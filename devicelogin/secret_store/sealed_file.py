@@ -3,7 +3,8 @@
 One file per record: a header line of JSON, then a nonce of 96 bits, fresh for each write, then the text sealed with
 AES-256-GCM. The header says the format version, the profile, the record's name and generation, the key source and what the
 record is bound to; it and the machine id are authenticated with the text (additional data), so that a record can be
-neither changed nor swapped for another one of ours. The key comes from a key source through HKDF-SHA256.
+neither changed nor swapped for another one of ours. The key comes from a key source through HKDF-SHA256. Version 2 of the
+format has `key_parameters`, which a passphrase needs; what needs none is written as version 1 still.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 #: How long may a sealed text be (bytes)? Far more than a sign-in has, well under what we read of a file.
 LONGEST = 512 * 1024
 
-FORMAT_VERSION = 1
+#: Up to which version of the format do we read?
+FORMAT_VERSION = 2
 
 _MAGIC = "devicelogin sealed record"
 _NONCE_LENGTH = 12
@@ -49,14 +51,22 @@ class _Header:
     key_mark: str
     bind: str
     machine_mark: str | None
+    key_parameters: key_sources.Parameters | None = None
 
     def as_line(self) -> bytes:
-        fields = {name: getattr(self, name) for name in self.__slots__}
+        fields = {name: getattr(self, name) for name in _FIELDS[self.format_version]}
         return json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
 
 
+_FIELDS = {1: _Header.__slots__[:-1], 2: _Header.__slots__}
+
+
 class SealedFile:
-    """The record `name` of one profile in a sealed file. `machine_root` is for tests."""
+    """The record `name` of one profile in a sealed file.
+
+    `supply` is what its key source needs from outside; without one: our environment and nobody to ask. `machine_root` is
+    for tests.
+    """
 
     def __init__(
         self,
@@ -64,13 +74,16 @@ class SealedFile:
         paths: settings_paths.ProfilePaths,
         name: str = "record",
         *,
+        supply: key_sources.KeySupply | None = None,
         machine_root: str = "/",
     ) -> None:
         self._paths = paths
+        self._supply = key_sources.KeySupply() if supply is None else supply
+        self._sources: dict[str, key_sources.KeySource] = {}
         self._name = name
         self._path = path_of(paths, name)
         self._machine_root = machine_root
-        self._source = self._source_named(location.key or key_sources.KeyFile.name)
+        self._source = self._source_named(location.key or "file")
         self._bind = location.bind or machine.binding(machine_root)
         if self._bind not in _BINDS:
             raise errors.ConfigError(
@@ -91,10 +104,12 @@ class SealedFile:
     def probe(self) -> None:
         """Try the key source, the directory and the disk with a throw-away secret. Raises StoreUnusableError.
 
-        Makes the key where the key source can and nothing is sealed yet.
+        Makes the key where the key source can and nothing is sealed with it yet. Raises DataBadError where a passphrase
+        was typed that does not open the saved record: it must not become the new one.
         """
         record = models.SecretRecord(generation=1, text=os.urandom(_PROBE_LENGTH // 2).hex())
         with self._plain_hints():
+            self._check_typed()
             content, check = self._sealed(record)
             private_files.try_out(self._paths.state, content, check=check)
 
@@ -145,20 +160,36 @@ class SealedFile:
         return self._seal(record.generation, text), check
 
     def _anything_sealed(self) -> bool:
+        """Tell whether there is a record that this source's key is needed for; a damaged one may be."""
         # A key that is missing must not be replaced by a new one while something may still need the old one.
         try:
             names = os.listdir(self._paths.state)
         except OSError:
             return False
-        return any(name == "record" or name.startswith("record-") for name in names)
+        records = [name for name in names if name == "record" or name.startswith("record-")]
+        keys = [_key_named_in(os.path.join(self._paths.state, name)) for name in records]
+        # A passphrase is in nobody's backup: one that cannot be compared with a record is typed twice.
+        return self._source.name in keys or (None in keys and not self._source.is_typed)
+
+    def _check_typed(self) -> None:
+        content = private_files.read(self._path) if self._source.is_typed else None
+        if content is None:
+            return
+        try:
+            header = self._parse_header(content[: content.find(b"\n") + 1])
+        except errors.DataBadError:
+            return  # a new sign-in moves it aside
+        if header.key == self._source.name:
+            self._secret_of(header)
 
     def _seal(self, generation: int, text: bytes) -> bytes:
         from cryptography.hazmat.primitives.ciphers import aead
 
-        secret = self._source.read()
+        parameters = self._source.new_parameters()
+        secret = self._source.read(parameters)
         header = _Header(
             magic=_MAGIC,
-            format_version=FORMAT_VERSION,
+            format_version=1 if parameters is None else 2,
             profile=self._paths.profile,
             name=self._name,
             generation=generation,
@@ -166,6 +197,7 @@ class SealedFile:
             key_mark=_derive(secret, "mark").hex()[:16],
             bind=self._bind,
             machine_mark=self._machine_mark(),
+            key_parameters=parameters,
         ).as_line()
         # SECURITY: 96 random bits a write; even at one write a second their repetition stays out of reach for ages.
         nonce = os.urandom(_NONCE_LENGTH)
@@ -178,12 +210,9 @@ class SealedFile:
 
         line, newline, sealed = content.partition(b"\n")
         header = self._parse_header(line + newline)
-        source = self._source_named(header.key)
         if header.bind == "machine" and header.machine_mark != self._machine_mark("machine"):
             raise self._bad("was sealed on another machine", "another_machine")
-        secret = source.read()
-        if header.key_mark != _derive(secret, "mark").hex()[:16]:
-            raise self._bad("was sealed with another key", "another_key")
+        secret = self._secret_of(header)
         if len(sealed) < _NONCE_LENGTH + _TAG_LENGTH:
             raise self._bad("is cut off", "damaged")
         nonce, text = sealed[:_NONCE_LENGTH], sealed[_NONCE_LENGTH:]
@@ -194,13 +223,30 @@ class SealedFile:
             raise self._bad("is damaged", "damaged") from None
         return models.SecretRecord(generation=header.generation, text=opened.decode("utf-8", "surrogatepass"))
 
+    def _secret_of(self, header: _Header) -> bytes:
+        """Return the bytes of the source that `header` names. Raises DataBadError where they are not those it was sealed with."""
+        source = self._source_named(header.key)
+        try:
+            secret = source.read(header.key_parameters)
+        except ValueError:
+            raise self._bad("is damaged", "damaged") from None
+        if header.key_mark == _derive(secret, "mark").hex()[:16]:
+            return secret
+        if source.is_typed:
+            raise errors.DataBadError(
+                f"the passphrase does not open the saved sign-in {self._path}",
+                hint="try again; if it is forgotten: devicelogin logout, then devicelogin login",
+                code="another_key",
+            )
+        raise self._bad("was sealed with another key", "another_key")
+
     def _parse_header(self, line: bytes) -> _Header:
         data = _fields_of(line)
         if data is None:
             raise self._bad("is damaged", "damaged")
         if data["format_version"] > FORMAT_VERSION:
             raise self._bad("was written by a newer version of devicelogin", "newer_version")
-        header = _Header(**data) if data.keys() == set(_Header.__slots__) else None
+        header = _Header(**data) if data.keys() == set(_FIELDS.get(data["format_version"], ())) else None
         if header is None or type(header.generation) is not int or header.bind not in _BINDS:
             raise self._bad("is damaged", "damaged")
         if (header.profile, header.name) != (self._paths.profile, self._name):
@@ -212,10 +258,13 @@ class SealedFile:
         return header
 
     def _source_named(self, name: object) -> key_sources.KeySource:
-        source = key_sources.of(name, self._paths) if isinstance(name, str) else None
-        if source is None:
+        if not isinstance(name, str) or name not in key_sources.names():
             raise self._bad(f"has a key source that this version does not know: {redaction.printable(name)}", "damaged")
-        return source
+        if name not in self._sources:
+            source = key_sources.of(name, self._paths, self._supply)
+            assert source is not None
+            self._sources[name] = source
+        return self._sources[name]
 
     def _machine_mark(self, bind: str | None = None) -> str | None:
         if (bind or self._bind) == "none":
@@ -277,8 +326,24 @@ def remove_set_aside(paths: settings_paths.ProfilePaths) -> None:
     private_files.remove(_aside(paths.record))
 
 
+def needs_other_key(paths: settings_paths.ProfilePaths, location: models.StoreLocation) -> bool:
+    """Tell whether the saved record of this profile needs another key source than `location` names."""
+    if location.kind != "file" or not os.path.lexists(paths.record):
+        return False
+    named = _key_named_in(paths.record)
+    return named is not None and named != location.key
+
+
 def _aside(path: str) -> str:
     return path + ".damaged"
+
+
+def _key_named_in(path: str) -> str | None:
+    """Return the key source that the header of the record `path` names, None where that cannot be read."""
+    content = private_files.read(path) or b""
+    fields = _fields_of(content[: content.find(b"\n") + 1]) or {}
+    key = fields.get("key")
+    return key if isinstance(key, str) else None
 
 
 def _fields_of(line: bytes) -> dict[str, Any] | None:
@@ -296,7 +361,7 @@ def _derive(secret: bytes, purpose: str) -> bytes:
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.kdf import hkdf
 
-    info = f"devicelogin sealed record v{FORMAT_VERSION} {purpose}".encode("ascii")
+    info = f"devicelogin sealed record v1 {purpose}".encode("ascii")
     return hkdf.HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info).derive(secret)
 
 

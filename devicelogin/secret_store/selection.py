@@ -18,8 +18,11 @@ def open_store(
     *,
     name: str = "record",
     patient: bool = False,
+    supply: key_sources.KeySupply | None = None,
 ) -> protocol.SecretStore:
     """Return the store at `location`, untouched. `name` is `record` for the sign-in, `access` for access tokens.
+
+    `supply` is what the key source of a sealed file needs from outside; without one nobody is asked.
 
     Raises ConfigError or DataBadError where this version cannot tell what `location` means.
     """
@@ -27,7 +30,7 @@ def open_store(
     if location.kind == "file":
         from devicelogin.secret_store import sealed_file
 
-        return sealed_file.SealedFile(location, paths, name)
+        return sealed_file.SealedFile(location, paths, name, supply=supply)
     if location.kind == "keyring" or location.kind.startswith("keyring:"):
         from devicelogin.secret_store import keyring_store
 
@@ -46,24 +49,25 @@ def choose_store(
     wanted: str,
     paths: settings_paths.ProfilePaths,
     *,
-    key: str = key_sources.KeyFile.name,
+    key: str | None = None,
     bind: str | None = None,
     patient: bool = False,
     service: str | None = None,
+    supply: key_sources.KeySupply | None = None,
 ) -> protocol.SecretStore:
     """Return the store that `wanted` names, after it passed its probe.
 
     `wanted` is `auto`, `keyring`, `file` or `keyring:module.Class`. `auto` is the OS keyring; where that does not work
     the error says why and which command takes the sealed file: never silently another store. `patient`: a person sits
-    at a display and may type the keyring's password, so 60 s instead of 5. `service` names the items in a keyring.
-    Raises StoreUnusableError, ConfigError.
+    at a display and may type the keyring's password, so 60 s instead of 5. `service` names the items in a keyring. `key`
+    is the key source of a sealed file, None for the best that is here. Raises StoreUnusableError, ConfigError; DataBadError
+    for a passphrase that does not open what is saved.
     """
+    supply = key_sources.KeySupply() if supply is None else supply
     if wanted == "file":
-        if key not in key_sources.names():
-            raise errors.ConfigError(
-                f"key = {redaction.printable(key)!r} is no key source of the sealed file", hint='write key = "file"'
-            )
-        location = models.StoreLocation(kind="file", key=key, bind=bind or machine.binding())
+        location = models.StoreLocation(
+            kind="file", key=key_sources.chosen_for(key, supply), bind=bind or machine.binding()
+        )
     elif wanted in {"auto", "keyring"} or wanted.startswith("keyring:"):
         from devicelogin.secret_store import keyring_store
 
@@ -72,7 +76,7 @@ def choose_store(
         )
     else:
         raise _unknown_store(wanted)
-    store = open_store(location, paths, patient=patient)
+    store = open_store(location, paths, patient=patient, supply=supply)
     try:
         store.probe()
     except errors.StoreUnusableError as error:

@@ -243,10 +243,10 @@ def test_a_record_that_is_no_private_file_is_78(tmp_path: Path, kind: str) -> No
 
 
 def test_a_newer_version_is_65_and_kept(tmp_path: Path) -> None:
-    """A record of format version 2 is not guessed at."""
+    """A record of format version 3 is not guessed at."""
     store = sealed(tmp_path)
     store.save(RECORD)
-    newer = bytes(content(tmp_path)).replace(b'"format_version":1', b'"format_version":2')
+    newer = bytes(content(tmp_path)).replace(b'"format_version":1', b'"format_version":3')
     put(tmp_path, newer)
     with pytest.raises(errors.DataBadError, match="newer version"):
         store.load()
@@ -376,7 +376,7 @@ def test_a_key_source_or_binding_of_no_known_name_is_refused(tmp_path: Path) -> 
         secret_store.choose_store("file", ours, key="none")
     with pytest.raises(errors.ConfigError, match="bind"):
         secret_store.choose_store("file", ours, bind="host")
-    assert key_sources.names() == ("file",)
+    assert key_sources.names() == ("file", "credential", "command", "passphrase")
 
 
 @pytest.mark.parametrize(

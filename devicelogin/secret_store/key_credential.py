@@ -1,0 +1,105 @@
+"""The key source `credential`: what systemd hands to a unit as `devicelogin.key` (systemd.exec(5), LoadCredential=).
+
+With `LoadCredentialEncrypted=` it lies on the disk encrypted to the TPM or to root's key of this machine, and in the clear
+only in memory, for the one unit, while that runs.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from devicelogin import errors
+from devicelogin.secret_store import key_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from devicelogin.settings import paths as settings_paths
+
+#: What is the credential called?
+ID = "devicelogin.key"
+
+_RUN = (
+    "run it in the unit that has this credential, or by hand: systemd-run --pty "
+    f"-p LoadCredentialEncrypted={ID}:/etc/credstore.encrypted/{ID} -p User=$USER devicelogin login"
+)
+
+
+class Credential:
+    """The bytes of the credential, as they are."""
+
+    name = "credential"
+    is_typed = False
+    protection = (
+        "encrypted with a systemd credential: theft of the disk is covered if that is sealed to a TPM; "
+        "does not protect against root or code running in the same unit"
+    )
+
+    def __init__(self, _: settings_paths.ProfilePaths, supply: key_sources.KeySupply) -> None:
+        self._environ = supply.environ
+
+    def new_parameters(self) -> key_sources.Parameters | None:
+        """Return None."""
+        return None
+
+    def read(self, _: key_sources.Parameters | None) -> bytes:
+        """Return the bytes. Raises StoreUnusableError outside of the unit, ConfigError where others may get at them."""
+        path = _path(self._environ)
+        if path is None:
+            raise _missing("no unit of systemd gave credentials to this process")
+        try:
+            content = _read(path)
+        except (FileNotFoundError, NotADirectoryError):
+            raise _missing(f"this unit has no {path}") from None
+        except OSError as error:
+            reason = "it is a link" if error.errno == errno.ELOOP else error.strerror
+            raise errors.StoreUnusableError(
+                f"cannot read the systemd credential {path}: {reason}",
+                hint=f"look at its owner and mode: ls -l {path}",
+                code="key_unusable",
+            ) from None
+        return key_sources.check_length(content, f"the systemd credential {path}")
+
+    def make(self) -> None:
+        """Do nothing: only root makes credentials."""
+
+
+def is_here(environ: Mapping[str, str]) -> bool:
+    """Tell whether this process was given the credential; other ones do not count."""
+    path = _path(environ)
+    return path is not None and os.path.lexists(path)
+
+
+def _path(environ: Mapping[str, str]) -> str | None:
+    directory = environ.get("CREDENTIALS_DIRECTORY", "")
+    return os.path.join(directory, ID) if os.path.isabs(directory) else None
+
+
+def _read(path: str) -> bytes:
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, flags)
+    try:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise errors.ConfigError(f"{path} is not a regular file", hint=f"look at it: ls -l {path}")
+        # Whose it is does not matter: systemd leaves it root's and lets the unit's user read it by an access list, which
+        # shows in the bits of the group. What everybody can reach is no key.
+        if facts.st_mode & 0o006 and os.stat(os.path.dirname(path)).st_mode & 0o001:
+            raise errors.ConfigError(
+                f"everybody may read or change the systemd credential {path}", hint=f"take that away: chmod o= {path}"
+            )
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(key_sources.LONGEST + 1)
+    finally:
+        os.close(descriptor)
+
+
+def _missing(why: str) -> errors.StoreUnusableError:
+    return errors.StoreUnusableError(
+        f"the saved sign-in is sealed with the systemd credential {ID}, which is not here: {why}",
+        hint=_RUN,
+        code="key_missing",
+    )
