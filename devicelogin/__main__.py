@@ -19,6 +19,7 @@ _OPTIONS = {
     "-p": "profile",
     "--scope": "scope",
     "--min-valid": "min_valid",
+    "--wait-for-clock": "clock_seconds",
     "--format": "format",
     "--force-refresh": "force",
 }
@@ -88,9 +89,10 @@ def _is_plain(values: "dict[str, list[str]]") -> bool:
     for scope in values.get("scope", ()):
         if not (scope.isascii() and scope.isprintable()) or set(scope) & set(" \"'\\") or scope.lower() in reserved:
             return False
-    minimum = values.get("min_valid", ["0"])[-1]
-    if not (minimum.isascii() and minimum.isdigit() and len(minimum) < 6 and int(minimum) <= 86400):
-        return False
+    for name in ("min_valid", "clock_seconds"):
+        seconds = values.get(name, ["0"])[-1]
+        if not (seconds.isascii() and seconds.isdigit() and len(seconds) < 6 and int(seconds) <= 86400):
+            return False
     return values.get("format", ["raw"])[-1] in {"raw", "header"}
 
 
@@ -121,6 +123,11 @@ def _take_turn(wanted: "dict[str, list[str]]") -> "turns.Turn | None":
         from devicelogin.tokens import turn
 
         return turn.Turn(asked, entry, began=0.0)
+    if "clock_seconds" in wanted:
+        from devicelogin import clock
+
+        if not clock.is_plausible(clock.SystemClock().wall()):
+            return None  # it is waited for without the lock
     try:
         from devicelogin.tokens import single_flight
 

@@ -9,7 +9,7 @@ import click
 
 from devicelogin import clock, errors, graph, hints, secret_store
 from devicelogin.cli import output
-from devicelogin.cli.invocation import Invocation, profile_option
+from devicelogin.cli.invocation import Invocation, profile_option, wait_for_clock_option
 from devicelogin.client import unfinished
 from devicelogin.terminal import messages
 from devicelogin.tokens import silent
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from devicelogin import client, models
+    from devicelogin.settings import resolve
 
 _HELP = """Call Microsoft Graph and print the body of its answer.
 
@@ -39,8 +40,9 @@ _ELSEWHERE = "://"
 @profile_option
 @click.argument("words", nargs=-1, metavar="[METHOD] PATH", required=True)
 @click.option("--input", "source", metavar="FILE|-", help="The body to send, JSON; - is stdin.")
+@wait_for_clock_option
 @click.pass_obj
-def command(invocation: Invocation, words: tuple[str, ...], source: str | None) -> None:
+def command(invocation: Invocation, words: tuple[str, ...], source: str | None, clock_wait: clock.ClockWait) -> None:
     """Run the command."""
     method, path = _method_and_path(words)
     body = _body(source)
@@ -54,6 +56,19 @@ def command(invocation: Invocation, words: tuple[str, ...], source: str | None) 
             f"the sign-in at {sign_in.authority} has no Microsoft Graph",
             hint=f"{hints.login(work.profile)} --graph-root URL",
         )
+    clock_wait.until_plausible()
+    clock_wait.call(lambda: _request(work, sign_in, chosen, method, path, body))
+
+
+def _request(
+    work: client.Workplace,
+    sign_in: models.SignIn,
+    chosen: resolve.Settings,
+    method: str,
+    path: str,
+    body: bytes | None,
+) -> None:
+    """Make the request and write the body of its answer."""
     scopes = _graph_scopes(sign_in, chosen.scopes.value if chosen.scopes.explicit else sign_in.scopes)
     headers = {} if body is None else {"Content-Type": "application/json"}
     with work.connect(chosen.ca_file.value, clock.Deadline(silent.SILENT_SECONDS)) as session:

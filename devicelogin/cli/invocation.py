@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from devicelogin import client
+from devicelogin import client, clock
+from devicelogin.cli import output
 from devicelogin.settings import paths
 
 if TYPE_CHECKING:
@@ -80,6 +81,28 @@ def json_option(text: str) -> Callable[[Command], Command]:
         return value
 
     return click.option("--json", "as_json", is_flag=True, callback=remember, is_eager=True, help=text)
+
+
+def wait_for_clock_option(command: Command) -> Command:
+    """Give a command that needs the network `--wait-for-clock`; it gets a `clock.ClockWait` as `clock_wait`."""
+
+    def make(context: click.Context, _parameter: click.Parameter, value: int) -> clock.ClockWait:
+        # Resolved after the command was parsed, so the time runs from here.
+        wait = clock.ClockWait(value)
+        if wait.is_needed() and not context.ensure_object(Invocation).quiet and _is_terminal(sys.stderr):
+            output.say(f"devicelogin: note: this machine's clock is not set; waiting for it, {value} seconds at most")
+        return wait
+
+    option = click.option(
+        "--wait-for-clock",
+        "clock_wait",
+        type=click.IntRange(0, 86400),
+        default=0,
+        metavar="SECONDS",
+        callback=make,
+        help="Wait so long until the clock has been set, on a board that boots in 1970.",
+    )
+    return option(command)
 
 
 def _is_terminal(stream: Any) -> bool:

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import click
 
 from devicelogin import errors, redaction, secret_store
-from devicelogin.cli import events, output, registration
-from devicelogin.cli.invocation import Ended, Invocation, json_option, profile_option
+from devicelogin.cli import events, output, registration, unlocking
+from devicelogin.cli.invocation import Ended, Invocation, json_option, profile_option, wait_for_clock_option
 from devicelogin.cli.sign_in_screen import SignInScreen
-from devicelogin.client import signing_in
+from devicelogin.client import preparing, signing_in
 from devicelogin.terminal import ask, screen
 from devicelogin.tokens import silent
 
 if TYPE_CHECKING:
-    from devicelogin import client, models
+    from devicelogin import client, clock, models
     from devicelogin.settings import resolve
 
 _HELP = """Sign a person in: show an address and a code, wait for their phone, keep the refresh token.
@@ -32,12 +32,25 @@ code.
   devicelogin login --profile home --tenant consumers --client-id ID --scope Mail.Read
 """
 
-#: Which errors of the store can be cured by taking the other store?
-_SEALED_FILE = (
-    "The operating system's keyring cannot be used here:",
-    "The sign-in can be kept in a file instead, encrypted with a key that lies in another file of yours.",
-    "That protects copies and backups of one of the two; it does not protect against root or programs run as you.",
-)
+#: What is said of the sealed file before a person takes it, by the source of its key?
+_SEALED_FILE = {
+    "file": (
+        "The sign-in can be kept in a file instead, encrypted with a key that lies in another file of yours.",
+        "That protects copies and backups of one of the two; it does not protect against root or programs run as you.",
+    ),
+    "credential": (
+        "The sign-in can be kept in a file instead, encrypted with the systemd credential devicelogin.key of this unit.",
+        "Only units that have it can use the sign-in; it does not protect against root or programs in such a unit.",
+    ),
+    "command": (
+        "The sign-in can be kept in a file instead, encrypted with the key that the command in your profile prints.",
+        "That protects it as well as the command keeps that key; it does not protect against root or programs run as you.",
+    ),
+    "passphrase": (
+        "The sign-in can be kept in a file instead, encrypted with a passphrase that you choose now.",
+        "It protects the disk and its copies; every refresh asks for it, so cron jobs cannot use this sign-in.",
+    ),
+}
 
 
 @click.command("login", help=_HELP, short_help="Sign in with a phone; needs a person once.")
@@ -56,10 +69,12 @@ _SEALED_FILE = (
 @click.option("--if-needed", is_flag=True, help="Do nothing if the saved sign-in still works.")
 @click.option("--expect-user", metavar="USER", help="Refuse anybody but this user name or object id.")
 @click.option("--replace", is_flag=True, help="Let another account replace the saved one.")
+@wait_for_clock_option
 @json_option("Print events, one JSON object a line, instead of a screen.")
 @click.pass_obj
-def command(invocation: Invocation, /, **options: object) -> None:
+def command(invocation: Invocation, /, clock_wait: clock.ClockWait, **options: object) -> None:
     """Run the command."""
+    clock_wait.until_plausible()
     if_needed, as_json = bool(options.pop("if_needed")), bool(options.pop("as_json"))
     expected, replace = options.pop("expect_user"), bool(options.pop("replace"))
     flags = {name: (list(value) if isinstance(value, tuple) else value) for name, value in options.items()}
@@ -94,23 +109,23 @@ def sign_in_on_screen(
 
     `note_below` is a sentence shown under the code; `shown` is called when the code is on the screen.
     """
-    work = invocation.workplace(flags)
+    work = unlocking.let_ask(invocation, invocation.workplace(flags))
     chosen = work.settings(for_login=True)
     if chosen.client_id.value is None and invocation.can_ask():
         needs_tenant = not chosen.authority_url.explicit
         registration.ask_for_app(flags, needs_tenant=needs_tenant, is_oidc=chosen.is_oidc, stdin=sys.stdin)
-        work = invocation.workplace(flags)
+        work = unlocking.let_ask(invocation, invocation.workplace(flags))
         chosen = work.settings(for_login=True)
     view = SignInScreen(work, chosen, can_ask=invocation.can_ask(), note_below=note_below, shown=shown)
     with view:
         try:
             sign_in = signing_in.login(work, wishes, view)
         except errors.StoreUnusableError as error:
-            if view.was_shown or chosen.store.value != "auto" or not _takes_file(invocation, error):
+            if view.was_shown or chosen.store.value != "auto" or not _takes_file(invocation, work, error):
                 _name_the_command(invocation, error)
                 raise
             flags["store"] = "file"
-            work = invocation.workplace(flags)
+            work = unlocking.let_ask(invocation, invocation.workplace(flags))
             view.work = work
             sign_in = signing_in.login(work, wishes, view)
         if not invocation.quiet:
@@ -125,7 +140,9 @@ def sign_in_with_events(
     stream = events.EventStream()
     try:
         working = _working(invocation, flags, wishes.expect_user) if if_needed else None
-        sign_in = working or signing_in.login(invocation.workplace(flags), wishes, stream)
+        sign_in = working or signing_in.login(
+            unlocking.let_ask(invocation, invocation.workplace(flags)), wishes, stream
+        )
     except errors.StoreUnusableError as error:
         _name_the_command(invocation, error)
         stream.failed(error)
@@ -152,7 +169,7 @@ def _working(invocation: Invocation, flags: dict[str, object], expected: str | N
         wanted = work.settings(for_login=True).scopes if "scopes" not in flags else _settings_of(invocation, flags)
         if wanted.explicit and not {name.lower() for name in wanted.value} <= {s.lower() for s in sign_in.scopes}:
             return None
-        work.silent_tokens().access_token(silent.Wish())
+        unlocking.with_passphrase(invocation, work, lambda: work.silent_tokens().access_token(silent.Wish()))
     except (errors.LoginRequiredError, errors.DataBadError, errors.DeniedByPolicyError, errors.ConfigError):
         return None
     return sign_in
@@ -169,13 +186,16 @@ def _name_the_command(invocation: Invocation, error: errors.StoreUnusableError) 
         error.hint = f"keep the sign-in in a sealed file instead: {typed} --store file"
 
 
-def _takes_file(invocation: Invocation, error: errors.StoreUnusableError) -> bool:
-    """Explain in three lines and ask once (D4). Without a terminal the answer is no, and the error says what to do."""
-    if not invocation.can_ask():
+def _takes_file(invocation: Invocation, work: client.Workplace, error: errors.StoreUnusableError) -> bool:
+    """Explain in three lines and ask once (D4). Without a terminal the answer is no, and the error says what to do.
+
+    Only where it was the keyring that failed: a full disk or a missing key is not mended by another store.
+    """
+    if not invocation.can_ask() or not secret_store.is_of_keyring(error):
         return False
     view = screen.Screen(output.people(), environ=os.environ)
-    first, *others = _SEALED_FILE
-    for text in (f"{first} {redaction.printable(error.message)}.", *others):
+    first = f"The operating system's keyring cannot be used here: {redaction.printable(error.message)}."
+    for text in (first, *_SEALED_FILE[preparing.new_key_source(work)]):
         for line in screen.wrapped(text, view.columns - 1):
             view.line(line)
     return ask.confirm(view, sys.stdin, "Keep it in that file?", default=True)

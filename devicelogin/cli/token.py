@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from devicelogin import errors
-from devicelogin.cli import output
-from devicelogin.cli.invocation import Invocation, json_option, profile_option
+from devicelogin.cli import output, unlocking
+from devicelogin.cli.invocation import Invocation, json_option, profile_option, wait_for_clock_option
 from devicelogin.settings import shapes
 from devicelogin.terminal import messages
 from devicelogin.tokens import silent
 
 if TYPE_CHECKING:
-    from devicelogin import models
+    from devicelogin import clock, models
 
 _HELP = """Print one access token and a newline.
 
@@ -37,6 +36,7 @@ sign in, this ends with 4.
 @click.option("--force-refresh", is_flag=True, help="Do not take a token from the cache.")
 @click.option("--format", "shape", type=click.Choice(["raw", "header"]), default="raw", help="Bare, or as HTTP header.")
 @json_option("Print an object with the token and when it expires.")
+@wait_for_clock_option
 @click.option("--output-file", metavar="FILE", help="Write to FILE (0600, replaced at once) instead of stdout.")
 @click.pass_obj
 def command(
@@ -47,12 +47,16 @@ def command(
     force_refresh: bool,
     shape: str,
     as_json: bool,
+    clock_wait: clock.ClockWait,
     output_file: str | None,
 ) -> None:
     """Run the command."""
     work = invocation.workplace({"min_valid": min_valid})
     wish = silent.Wish(scopes=checked_scopes(scopes), force=force_refresh)
-    token = work.silent_tokens(invocation.turn).access_token(wish)
+    tokens = work.silent_tokens(invocation.turn)
+    if clock_wait.is_needed() and not tokens.is_cached(wish):
+        clock_wait.until_plausible()
+    token = unlocking.with_passphrase(invocation, work, lambda: clock_wait.call(lambda: tokens.access_token(wish)))
     for warning in token.warnings:
         output.say(messages.warning_line(warning))
     content = _content(token, shape, as_json=as_json)
@@ -80,7 +84,7 @@ def _content(token: models.AccessToken, shape: str, *, as_json: bool) -> str:
             "token_type": token.token_type,
             "expires_at": token.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "expires_on": int(token.expires_at.timestamp()),
-            "expires_in": max(0, int((token.expires_at - datetime.now(UTC)).total_seconds())),
+            "expires_in": token.expires_in,
             "scopes": list(token.scopes),
         }
         return json.dumps(fields) + "\n"

@@ -265,7 +265,8 @@ class _Login:
         except errors.DeviceLoginError:
             self._take_back(sign_in)
             raise
-        now = int(time.time())
+        # The provider's clock if it said: it is right also where this machine's is not.
+        now = int(answer.server_date if answer.server_date is not None else time.time())
         secret_store.write_times(paths, models.Times(generation=generation, made=now, last_refreshed=now))
         secret_store.write_sign_in(paths, dataclasses.replace(done, previous=sign_in.previous))
         if self._has_deleted_old_secret(sign_in):
@@ -310,6 +311,9 @@ class _Login:
         """Return a number above every one in use; a damaged record is moved aside, not overwritten."""
         known = secret_store.read_times(self._work.paths)
         highest = known.generation if known is not None else 0
+        if secret_store.needs_other_key(self._work.paths, self._store.location):
+            # The old key may be gone, and that is then why a person signs in. The save replaces the record whole.
+            return highest + 1
         try:
             record = self._store.load()
         except errors.DataBadError as error:

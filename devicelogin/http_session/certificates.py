@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 import truststore
 
-from devicelogin import errors, redaction
+from devicelogin import clock, errors, redaction
 from devicelogin.http_session import answers, failures
 
 if TYPE_CHECKING:
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 #: OpenSSL's numbers (x509_vfy.h), as `SSLCertVerificationError.verify_code` has them.
 _NOT_YET_VALID, _EXPIRED, _WRONG_HOST, _WRONG_ADDRESS = 9, 10, 62, 64
-
-#: Before this program was written no clock can have been right: 2025-01-01.
-_EARLIEST = 1_735_689_600.0
 
 _DAY = 86_400.0
 _PROBE_SECONDS = 4.0
@@ -141,12 +138,12 @@ def explain(
 
 def _explain_dates(code: int, host: str, seen: Impostor, now: float) -> errors.DeviceLoginError:
     words = "is not valid yet" if code == _NOT_YET_VALID else "has expired"
-    if now < _EARLIEST or _is_clock_wrong(code, now, seen):
+    if not clock.is_plausible(now) or _is_clock_wrong(code, now, seen):
         return errors.TryLaterError(
             f"cannot trust {host}: this machine's clock says {datetime.fromtimestamp(now, UTC):%Y-%m-%d}",
-            hint="set the clock, or wait until it has been set from the network: timedatectl status",
+            hint="set the clock, or let the command wait until the network has set it: --wait-for-clock 120",
             detail=f"by that clock its certificate {words}",
-            code="clock_wrong",
+            code=clock.WRONG,
         )
     return errors.BadAnswerError(f"the certificate of {host} {words}", hint=_look(host), detail=_issued_by(seen))
 
@@ -156,9 +153,13 @@ def _issued_by(seen: Impostor) -> str | None:
 
 
 def _is_clock_wrong(code: int, now: float, seen: Impostor) -> bool:
-    if code == _NOT_YET_VALID and seen.not_before is not None and seen.not_before > now:
+    """Tell whether the clock is to blame, as far as can be known: by what the server, unverified, says of the time."""
+    if seen.server_date is None:
+        # Nobody puts a certificate into service before it is valid.
+        return code == _NOT_YET_VALID and seen.not_before is not None and seen.not_before > now
+    if code == _NOT_YET_VALID and seen.not_before is not None and now < seen.not_before <= seen.server_date:
         return True
-    return seen.server_date is not None and abs(seen.server_date - now) > _DAY
+    return abs(seen.server_date - now) > _DAY
 
 
 def _look(host: str) -> str:

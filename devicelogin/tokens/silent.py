@@ -119,8 +119,19 @@ class SilentTokens:
         finally:
             turn.release()
 
+    def is_cached(self, wish: Wish) -> bool:
+        """Tell whether a good token for `wish` lies in the cache, so that neither network nor clock is needed."""
+        if self._turn is not None:
+            return self._turn.lock is None and self._turn.entry is not None
+        minimum = wish.min_valid if wish.min_valid is not None else self._min_valid
+        entry = None if wish.force or wish.claims is not None else self._cache.read(self._asked(wish))
+        return entry is not None and entry.is_good(minimum)
+
+    def _asked(self, wish: Wish) -> str:
+        return access_cache.scope_line(wish.scopes or (() if self._is_own else self._own_scopes))
+
     def _take_turn(self, wish: Wish) -> turns.Turn:
-        asked = access_cache.scope_line(wish.scopes or (() if self._is_own else self._own_scopes))
+        asked = self._asked(wish)
         turn, self._turn = self._turn, None
         if turn is not None:
             if turn.asked == asked:
@@ -197,7 +208,8 @@ class SilentTokens:
                 generation += 1
                 newer = dataclasses.replace(saved, credentials=answer.credentials)
                 store.save(secret_store.pack_record(newer, generation=generation))
-            now = int(time.time())
+            # The provider's clock if it said: it is right also where this machine's is not.
+            now = int(answer.server_date if answer.server_date is not None else time.time())
             old = secret_store.read_times(self._paths)
             made = old.made if old is not None else now
             secret_store.write_times(self._paths, models.Times(generation=generation, made=made, last_refreshed=now))
@@ -245,4 +257,5 @@ def _token(entry: access_cache.Entry, warnings: tuple[str, ...] = ()) -> models.
         expires_at=datetime.fromtimestamp(int(entry.expires_server), UTC),
         scopes=tuple(entry.granted.split()),
         warnings=warnings,
+        expires_in=int(entry.seconds_left()),
     )
