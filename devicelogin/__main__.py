@@ -123,14 +123,12 @@ def _take_turn(wanted: "dict[str, list[str]]") -> "turns.Turn | None":
         from devicelogin.tokens import turn
 
         return turn.Turn(asked, entry, began=0.0)
-    if "clock_seconds" in wanted:
-        from devicelogin import clock
-
-        if not clock.is_plausible(clock.SystemClock().wall()):
-            return None  # it is waited for without the lock
     try:
+        from devicelogin import clock
         from devicelogin.tokens import single_flight
 
+        if "clock_seconds" in wanted and not clock.is_plausible(clock.SystemClock().wall()):
+            return None  # it is waited for without the lock
         return single_flight.join(own, read, asked, min_valid=minimum, force="force" in wanted)
     except Exception:  # no lock to be had: the full way says why
         return None
