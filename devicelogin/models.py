@@ -190,3 +190,21 @@ class Forecast:
     level: str
     days_left: int | None = None
     words: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one check of `doctor` found.
+
+    `about` is what was looked at (this machine, a host, a profile), `level` is `green`, `yellow`, `red` or `skipped`.
+    `hint` is one command or one thing to do; a red one always has it. `exit_code` is 0 but for a red one. `details` are
+    lines for those who want to know more.
+    """
+
+    about: str
+    name: str
+    level: str
+    message: str
+    hint: str | None = None
+    exit_code: int = 0
+    details: tuple[str, ...] = ()

@@ -82,10 +82,15 @@ def request_provider(http: HttpSession, url: str, *, is_oidc: bool) -> Provider:
 
 def request_document(http: HttpSession, url: str, *, is_oidc: bool) -> dict[str, object]:
     """Fetch the discovery document of `url`, unchecked. Raises as `request_provider` does for an answer that is none."""
+    return request_answer(http, url, is_oidc=is_oidc).body
+
+
+def request_answer(http: HttpSession, url: str, *, is_oidc: bool) -> JsonAnswer:
+    """Fetch the discovery document of `url` with what came with it. Raises as `request_document` does."""
     answer = http.get_json(discovery_url(url, is_oidc=is_oidc), headers={"Accept": "application/json"})
     if answer.status != 200:
         raise _refused(answer, url, is_oidc=is_oidc)
-    return answer.body
+    return answer
 
 
 def check_document(document: dict[str, object], url: str, *, is_oidc: bool) -> Provider:

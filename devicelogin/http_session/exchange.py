@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -36,6 +37,21 @@ def current() -> Exchange[object] | None:
     return found
 
 
+@dataclass(slots=True)
+class Way:
+    """How far an exchange came, for who wants to tell where the way to a server ends.
+
+    `addresses` are those of the host, or of the proxy. `is_connected`: one of them took the connection; `is_through`: the
+    proxy let us through. `protocol` is the version of TLS and `certificate` the server's, in DER, once it was verified.
+    """
+
+    addresses: tuple[str, ...] = ()
+    is_connected: bool = False
+    is_through: bool = False
+    protocol: str | None = None
+    certificate: bytes | None = None
+
+
 class Exchange(Generic[T]):
     """Runs `work` on a daemon thread and waits for it in stages: connected, request sent, done."""
 
@@ -49,6 +65,7 @@ class Exchange(Generic[T]):
         self._handle: socket.socket | None = None
         self._result: list[T] = []
         self._error: BaseException | None = None
+        self.way = Way()
         #: Has any of the request left this machine?
         self.sending = False
 

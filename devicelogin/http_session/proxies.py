@@ -16,7 +16,8 @@ from devicelogin import errors, redaction
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_VARIABLES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+#: Where is a proxy looked for, the strongest first?
+VARIABLES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ def proxy_for(host: str, port: int, environ: Mapping[str, str]) -> Proxy | None:
 
     Raises ConfigError where the variable holds no http or https proxy.
     """
-    for variable in _VARIABLES:
+    for variable in VARIABLES:
         value = environ.get(variable, "").strip()
         if value:
             break

@@ -70,6 +70,8 @@ class HttpSession:
         # SECURITY: an adapter without requests' Session. That one lets ~/.netrc replace the bearer token (fault
         # catalogue M7), keeps cookies, and reads the body of a redirect, however long, even if it is not to follow it.
         self._adapter = transport.TlsAdapter(self._trust.context)
+        #: How far did the last exchange come?
+        self.way = exchange.Way()
 
     def get_json(self, url: str, *, headers: Mapping[str, str] | None = None) -> answers.JsonAnswer:
         """Return the JSON object at `url`, whatever 2xx or 4xx status came with it.
@@ -187,6 +189,7 @@ class HttpSession:
     ) -> T:
         started = time.monotonic()
         outcome = "no answer"
+        self.way = running.way
         try:
             result = running.wait(connect=CONNECT_SECONDS, answer=answer, deadline=self._deadline, is_upload=is_upload)
             outcome = str(getattr(result, "status", ""))

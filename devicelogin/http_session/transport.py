@@ -71,8 +71,12 @@ class _Connection(urllib3.connection.HTTPSConnection):
     """A connection that tells its exchange how far it has come."""
 
     def _new_conn(self) -> socket.socket:
+        way = _way()
         try:
-            sock = Race(_resolve(self._dns_host, self.port)).winner()
+            addresses = _resolve(self._dns_host, self.port)
+            way.addresses = tuple(str(address[4][0]) for address in addresses)
+            sock = Race(addresses).winner()
+            way.is_connected = True
         except socket.gaierror as error:
             raise urllib3.exceptions.NameResolutionError(self.host, self, error) from error
         except TimeoutError as error:
@@ -96,6 +100,14 @@ class _Connection(urllib3.connection.HTTPSConnection):
             super()._tunnel()
         except (OSError, http.client.HTTPException) as error:
             raise urllib3.exceptions.ProxyError("the proxy made no tunnel", error) from error
+        _way().is_through = True
+
+    def connect(self) -> None:
+        """Connect, and note who proved to be at the other end."""
+        super().connect()
+        sock: Any = self.sock
+        way = _way()
+        way.protocol, way.certificate = sock.version(), sock.getpeercert(binary_form=True)
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         """Send the request, unless nobody waits for its answer any more."""
@@ -109,6 +121,11 @@ class _Connection(urllib3.connection.HTTPSConnection):
         super().request(*args, **kwargs)
         if running is not None:
             running.all_sent()
+
+
+def _way() -> exchange.Way:
+    running = exchange.current()
+    return exchange.Way() if running is None else running.way
 
 
 class _Pool(urllib3.HTTPSConnectionPool):

@@ -18,7 +18,7 @@ _USUAL_SIZE = (80, 24)
 #: Which terminals may take a 256-colour sequence for something else (blinking), or may not know it at all?
 _PLAIN_PALETTES = ("linux", "vt", "ansi", "cons", "sun", "wy", "unknown")
 
-_STYLES = {"": "", "bold": "1", "code": "1;7", "warning": "1;7"}
+_STYLES = {"": "", "bold": "1", "code": "1;7", "warning": "1;7", "green": "32", "yellow": "33", "red": "1;31"}
 
 # One cell each, so that what fitted still fits.
 _ASCII = str.maketrans({"\N{HORIZONTAL ELLIPSIS}": "~", "\N{REPLACEMENT CHARACTER}": "?"})
@@ -105,7 +105,7 @@ class Screen:
         return not self._term.startswith(_PLAIN_PALETTES)
 
     def styled(self, text: str, style: str) -> str:
-        """Return `text` in `style` (bold, code, warning or none), or bare where colours are not wanted."""
+        """Return `text` in `style` (bold, code, warning, a colour or none), or bare where colours are not wanted."""
         sequence = _STYLES[style]
         return f"\x1b[{sequence}m{text}\x1b[0m" if sequence and self.has_colours else text
 
