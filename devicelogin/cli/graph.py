@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devicelogin import clock, errors, graph, hints, secret_store
-from devicelogin.cli import output
+from devicelogin.cli import output, telling, unlocking
 from devicelogin.cli.invocation import Invocation, profile_option, wait_for_clock_option
 from devicelogin.client import unfinished
 from devicelogin.terminal import messages
@@ -47,6 +47,18 @@ def command(invocation: Invocation, words: tuple[str, ...], source: str | None, 
     method, path = _method_and_path(words)
     body = _body(source)
     work = invocation.workplace()
+    with telling.if_login_is_needed(work):
+        _call(invocation, work, clock_wait, method, path, body)
+
+
+def _call(
+    invocation: Invocation,
+    work: client.Workplace,
+    clock_wait: clock.ClockWait,
+    method: str,
+    path: str,
+    body: bytes | None,
+) -> None:
     sign_in = unfinished.read_settled(work)
     if sign_in is None:
         raise silent.not_signed_in(work.profile)
@@ -57,7 +69,9 @@ def command(invocation: Invocation, words: tuple[str, ...], source: str | None, 
             hint=f"{hints.login(work.profile)} --graph-root URL",
         )
     clock_wait.until_plausible()
-    clock_wait.call(lambda: _request(work, sign_in, chosen, method, path, body))
+    unlocking.with_passphrase(
+        invocation, work, lambda: clock_wait.call(lambda: _request(work, sign_in, chosen, method, path, body))
+    )
 
 
 def _request(

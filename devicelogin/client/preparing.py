@@ -75,12 +75,24 @@ def choose_store(
     wanted = chosen.store.value
     if wanted == "auto" and old is not None:
         wanted = old.location.kind
-    key = chosen.key.value
     return secret_store.choose_store(
         wanted,
         work.paths,
-        key=key if isinstance(key, str) else "command",
+        key=key_source(chosen, old),
         bind=chosen.bind.value,
         patient=patient,
         service=work.keyring_service,
+        supply=work.key_supply,
     )
+
+
+def key_source(chosen: resolve.Settings, old: models.SignIn | None) -> str | None:
+    """Return the key source of a sealed file: the profile's, else that of the saved sign-in; None: the best that is here."""
+    if chosen.key.explicit:
+        return chosen.key.value if isinstance(chosen.key.value, str) else "command"
+    return old.location.key if old is not None and old.location.kind == "file" else None
+
+
+def new_key_source(work: Workplace) -> str:
+    """Return the key source of a sealed file where none is yet. Raises ConfigError."""
+    return secret_store.chosen_key_source(key_source(work.settings(for_login=True), None), work.key_supply)

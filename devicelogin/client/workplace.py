@@ -32,12 +32,22 @@ class Workplace:
         self.paths = settings.locate(environ).of(profile)
         self.keyring_service = keyring_service
         self.given_store = store
+        self._key_supply: secret_store.KeySupply | None = None
         settings.check_home_owner(environ)
 
     @property
     def profile(self) -> str:
         """The profile's name."""
         return self.paths.profile
+
+    @property
+    def key_supply(self) -> secret_store.KeySupply:
+        """What the key of a sealed file needs from outside. Nobody is asked until a command sets its `ask`."""
+        if self._key_supply is None:
+            from devicelogin import secret_store
+
+            self._key_supply = secret_store.KeySupply(self.environ)
+        return self._key_supply
 
     def settings(self, *, for_login: bool = False) -> resolve.Settings:
         """Return the settings. Raises ConfigError or UsageError where they are wrong."""
@@ -57,7 +67,7 @@ class Workplace:
 
         if self.given_store is not None and name == "record":
             return self.given_store
-        return secret_store.open_store(sign_in.location, self.paths, name=name)
+        return secret_store.open_store(sign_in.location, self.paths, name=name, supply=self.key_supply)
 
     def token_cache(self, chosen: resolve.Settings) -> cache_directory.TokenCache:
         """Return the cache of this profile's access tokens."""

@@ -14,7 +14,8 @@ Names resolve on first use: who only waits for the lock imports neither stores n
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from devicelogin.secret_store.key_sources import KeySupply
+    from devicelogin.secret_store.key_sources import KeySupply, chosen_key_source
+    from devicelogin.secret_store.keyring_store import is_of_keyring
     from devicelogin.secret_store.lock import WAIT_SECONDS, ProfileLock, held_descriptors
     from devicelogin.secret_store.protocol import SecretStore
     from devicelogin.secret_store.record import SavedSignIn, pack_record, unpack_record
@@ -29,7 +30,9 @@ _HOMES = {
     "SecretStore": "protocol",
     "WAIT_SECONDS": "lock",
     "choose_store": "selection",
+    "chosen_key_source": "key_sources",
     "held_descriptors": "lock",
+    "is_of_keyring": "keyring_store",
     "keyring_location": "selection",
     "needs_other_key": "sealed_file",
     "open_store": "selection",
@@ -51,7 +54,9 @@ __all__ = [
     "SavedSignIn",
     "SecretStore",
     "choose_store",
+    "chosen_key_source",
     "held_descriptors",
+    "is_of_keyring",
     "keyring_location",
     "needs_other_key",
     "open_store",

@@ -5,7 +5,7 @@
     command      what a command of the profile prints: `key = ["pass", "show", "devicelogin"]`
     passphrase   what a person types at a terminal, through scrypt
 
-The source is chosen when a record is first written (`chosen_for`); from then on it is the one that its header names.
+The source is chosen when a record is first written (`chosen_key_source`); from then on it is the one that its header names.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def of(name: str, paths: settings_paths.ProfilePaths, supply: KeySupply) -> KeyS
     return source
 
 
-def chosen_for(wanted: str | None, supply: KeySupply) -> str:
+def chosen_key_source(wanted: str | None, supply: KeySupply) -> str:
     """Return the name of the source of a new record: `wanted`, else the credential where this unit has it, else the file.
 
     Raises ConfigError where `wanted` is none.

@@ -212,6 +212,12 @@ class KeyringStore:
         )
 
 
+def is_of_keyring(error: errors.StoreUnusableError) -> bool:
+    """Tell whether it is a keyring that cannot be used, rather than the disk or the key of a sealed file."""
+    reasons = {"store_hung", *("store_" + reason.replace("-", "_") for reason in _REASONS)}
+    return error.code in {"lost", "too_long", *reasons}
+
+
 def new_location(kind: str, paths: settings_paths.ProfilePaths, service: str) -> models.StoreLocation:
     """Return where a new record of this profile would lie in the keyring; the backend is not yet known."""
     return models.StoreLocation(kind=kind, service=service, user=_user_name(paths))

@@ -66,7 +66,7 @@ def choose_store(
     supply = key_sources.KeySupply() if supply is None else supply
     if wanted == "file":
         location = models.StoreLocation(
-            kind="file", key=key_sources.chosen_for(key, supply), bind=bind or machine.binding()
+            kind="file", key=key_sources.chosen_key_source(key, supply), bind=bind or machine.binding()
         )
     elif wanted in {"auto", "keyring"} or wanted.startswith("keyring:"):
         from devicelogin.secret_store import keyring_store

@@ -1,7 +1,8 @@
-"""Questions to a person at a terminal, one line each, never for a secret. Whoever asks makes sure that somebody is there."""
+"""Questions to a person at a terminal, one line each. Whoever asks makes sure that somebody is there."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, TextIO
 
 from devicelogin import errors, redaction
@@ -68,6 +69,20 @@ def choose_one(
         screen.line(f"  {number}  {redaction.printable(key)}: {redaction.printable(meaning)}")
     usual = f" [{keys.index(default) + 1}]" if default is not None else ""
     return ask(screen, stdin, question + usual, check=chosen)
+
+
+def hidden(question: str) -> str:
+    """Return the answer to a question for a secret, which does not appear on the terminal.
+
+    Raises LoginNotCompletedError at the end of input or for what is no text.
+    """
+    import getpass
+
+    try:
+        return getpass.getpass(redaction.printable(question).rstrip() + " ", sys.stderr)
+    except (EOFError, ValueError):
+        message = f"the question was not answered: {redaction.printable(question, limit=80)}"
+        raise errors.LoginNotCompletedError(message, hint="nothing was changed; run the command again") from None
 
 
 def _answer(screen: Screen, stdin: TextIO, question: str) -> str:
