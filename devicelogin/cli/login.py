@@ -17,6 +17,7 @@ from devicelogin.cli.sign_in_screen import SignInScreen
 from devicelogin.client import preparing, signing_in
 from devicelogin.terminal import ask, screen
 from devicelogin.tokens import silent
+from devicelogin.unattended import on_code
 
 if TYPE_CHECKING:
     from devicelogin import client, clock, models
@@ -66,6 +67,7 @@ _SEALED_FILE = {
 @click.option("--ca-file", metavar="FILE", help="Certificates to trust (PEM) instead of the system's.")
 @click.option("--store", metavar="STORE", help="Where to keep the secret: auto, keyring or file.")
 @click.option("--qr", metavar="FORM", help="The QR code: auto, half, full, ascii or off.")
+@click.option("--on-code", metavar="COMMAND", help="Run this, without a shell, when the code is there.")
 @click.option("--if-needed", is_flag=True, help="Do nothing if the saved sign-in still works.")
 @click.option("--expect-user", metavar="USER", help="Refuse anybody but this user name or object id.")
 @click.option("--replace", is_flag=True, help="Let another account replace the saved one.")
@@ -78,6 +80,7 @@ def command(invocation: Invocation, /, clock_wait: clock.ClockWait, **options: o
     if_needed, as_json = bool(options.pop("if_needed")), bool(options.pop("as_json"))
     expected, replace = options.pop("expect_user"), bool(options.pop("replace"))
     flags = {name: (list(value) if isinstance(value, tuple) else value) for name, value in options.items()}
+    flags["on_code"] = _arguments(flags["on_code"])
     expected = str(expected) if expected is not None else None
     if expected is not None and not expected.strip():
         raise errors.UsageError("--expect-user names nobody", hint="give a user name or an object id, or leave it out")
@@ -119,7 +122,7 @@ def sign_in_on_screen(
     view = SignInScreen(work, chosen, can_ask=invocation.can_ask(), note_below=note_below, shown=shown)
     with view:
         try:
-            sign_in = signing_in.login(work, wishes, view)
+            sign_in = _sign_in(work, wishes, view, chosen)
         except errors.StoreUnusableError as error:
             if view.was_shown or chosen.store.value != "auto" or not _takes_file(invocation, work, error):
                 _name_the_command(invocation, error)
@@ -127,7 +130,7 @@ def sign_in_on_screen(
             flags["store"] = "file"
             work = unlocking.let_ask(invocation, invocation.workplace(flags))
             view.work = work
-            sign_in = signing_in.login(work, wishes, view)
+            sign_in = _sign_in(work, wishes, view, chosen)
         if not invocation.quiet:
             view.signed_in(sign_in, work.open_store(sign_in).protection)
     return sign_in
@@ -140,9 +143,8 @@ def sign_in_with_events(
     stream = events.EventStream()
     try:
         working = _working(invocation, flags, wishes.expect_user) if if_needed else None
-        sign_in = working or signing_in.login(
-            unlocking.let_ask(invocation, invocation.workplace(flags)), wishes, stream
-        )
+        work = unlocking.let_ask(invocation, invocation.workplace(flags))
+        sign_in = working or _sign_in(work, wishes, stream, work.settings(for_login=True))
     except errors.StoreUnusableError as error:
         _name_the_command(invocation, error)
         stream.failed(error)
@@ -156,6 +158,30 @@ def sign_in_with_events(
         raise
     stream.signed_in(sign_in)
     return sign_in
+
+
+def _sign_in(
+    work: client.Workplace, wishes: signing_in.Options, observer: signing_in.Observer, chosen: resolve.Settings
+) -> models.SignIn:
+    """Run the sign-in with `observer`, and beside it what `on_code` names."""
+    with on_code.OnCode(observer, chosen.on_code.value, work) as watched:
+        return signing_in.login(work, wishes, watched)
+
+
+def _arguments(command: object) -> list[str] | None:
+    """Return the words of `--on-code`, which is split as a shell would, and then given to none."""
+    if command is None:
+        return None
+    try:
+        words = shlex.split(str(command))
+    except ValueError:
+        words = []
+    if not words:
+        raise errors.UsageError(
+            "--on-code holds no command, or a quotation that does not end",
+            hint="""--on-code '/usr/local/bin/show-code "a word with spaces"'""",
+        )
+    return words
 
 
 def _working(invocation: Invocation, flags: dict[str, object], expected: str | None) -> models.SignIn | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devicelogin import errors
-from devicelogin.cli import output, unlocking
+from devicelogin.cli import output, telling, unlocking
 from devicelogin.cli.invocation import Invocation, json_option, profile_option, wait_for_clock_option
 from devicelogin.settings import shapes
 from devicelogin.terminal import messages
@@ -56,7 +56,8 @@ def command(
     tokens = work.silent_tokens(invocation.turn)
     if clock_wait.is_needed() and not tokens.is_cached(wish):
         clock_wait.until_plausible()
-    token = unlocking.with_passphrase(invocation, work, lambda: clock_wait.call(lambda: tokens.access_token(wish)))
+    with telling.if_login_is_needed(work):
+        token = unlocking.with_passphrase(invocation, work, lambda: clock_wait.call(lambda: tokens.access_token(wish)))
     for warning in token.warnings:
         output.say(messages.warning_line(warning))
     content = _content(token, shape, as_json=as_json)

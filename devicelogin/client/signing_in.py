@@ -69,9 +69,13 @@ class Calling(device_flow.Silence):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a caller may wish. `expect_user` is a user name or an object id; `patient` waits a minute for a keyring."""
+    """What a caller may wish. `expect_user` is a user name or an object id; `patient` waits a minute for a keyring.
+
+    `only`: nobody but this account, whatever else is wished.
+    """
 
     expect_user: str | None = None
+    only: models.Account | None = None
     replace: bool = False
     patient: bool = False
     clock: clock.Clock = dataclasses.field(default_factory=clock.SystemClock)
@@ -198,7 +202,13 @@ class _Login:
                 hint=f"run {login} again and sign in as {wanted}",
                 code="unexpected_account",
             )
-        old = self._old
+        only, old = self._options.only, self._old
+        if only is not None and only.key != account.key:
+            raise errors.LoginNotCompletedError(
+                f"{account.username} signed in, but {only.username} was asked to; nothing was changed",
+                hint=f"run {login} at a terminal to sign somebody else in",
+                code="unexpected_account",
+            )
         if old is None or old.account.key == account.key or self._options.replace:
             return
         if not self._observer.may_replace(old.account, account):

@@ -84,7 +84,7 @@ class ProfilePaths:
 
     @property
     def state(self) -> str:
-        """The directory of the next four."""
+        """The directory of the next ones, up to `record`."""
         return os.path.join(self.places.state, self.profile)
 
     @property
@@ -111,6 +111,16 @@ class ProfilePaths:
     def provider(self) -> str:
         """The identity provider's discovery document, kept for a day."""
         return os.path.join(self.state, "provider")
+
+    @property
+    def login_needed(self) -> str:
+        """Who was told that a person is needed, and when; one episode at a time. Its lock has the same name and `-lock`."""
+        return os.path.join(self.state, "login-needed")
+
+    @property
+    def remote_login(self) -> str:
+        """When somebody was last asked from afar to sign in. Its lock has the same name and `-lock`."""
+        return os.path.join(self.state, "remote-login")
 
     @property
     def record(self) -> str:

@@ -33,6 +33,7 @@ FLAGS = {
     "min_valid": "--min-valid",
     "store": "--store",
     "qr": "--qr",
+    "on_code": "--on-code",
 }
 VARIABLES = {
     "client_id": "DEVICELOGIN_CLIENT_ID",
@@ -54,7 +55,7 @@ _NOT_SETTINGS = frozenset(
     f"DEVICELOGIN_{name}" for name in ("EVENT", "CODE", "URI", "EXPIRES_AT", "QR_FILE", "REASON", "SOAK")
 )
 # A wrong one of these is a wrong argument (exit 2); a wrong client id, authority or file is a wrong configuration (78).
-_PLAIN_ARGUMENTS = frozenset({"scopes", "min_valid", "store", "qr"})
+_PLAIN_ARGUMENTS = frozenset({"scopes", "min_valid", "store", "qr", "on_code"})
 
 
 @dataclass(frozen=True, slots=True)

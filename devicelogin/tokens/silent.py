@@ -192,7 +192,10 @@ class SilentTokens:
                     self._paths, dataclasses.replace(saved.sign_in, state="saved", previous=older)
                 )
             return store, record, saved
-        raise not_signed_in(self._paths.profile)
+        gone = not_signed_in(self._paths.profile)
+        if trace.state == "saved":
+            self._note_refusal(0, gone)  # else `status` would go on saying that all is well
+        raise gone
 
     def _save(
         self,
