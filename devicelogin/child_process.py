@@ -44,11 +44,14 @@ def run(
     stdin: bytes = b"",
     environment: Mapping[str, str] | None = None,
     keep_descriptors: Sequence[int] = (),
+    directory: str | None = None,
+    umask: int = -1,
 ) -> Outcome:
     """Run `command` (an argument list, never a shell line) and wait for it, `deadline_seconds` at most.
 
     The child gets a session of its own, so that at the deadline it is killed with all that it started. `environment`
-    replaces ours where given. `keep_descriptors` stay open in the child. Raises OSError where it cannot be started.
+    and `directory` (to work in) replace ours where given, and `umask` where it is not -1. `keep_descriptors` stay open
+    in the child. Raises OSError where it cannot be started.
     """
     process = subprocess.Popen(
         list(command),
@@ -57,6 +60,8 @@ def run(
         stderr=subprocess.PIPE,
         env=None if environment is None else dict(environment),
         pass_fds=tuple(keep_descriptors),
+        cwd=directory,
+        umask=umask,
         start_new_session=True,
     )
     end = time.monotonic() + deadline_seconds
