@@ -33,7 +33,7 @@ def main() -> None:
     wanted = None
     try:
         wanted = _token_options(sys.argv[1:])
-        turn = None if wanted is None else _take_turn(wanted)
+        turn = None if wanted is None or _has_settings() else _take_turn(wanted)
         if turn is not None and wanted is not None and _is_answered(turn, wanted):
             return
         if wanted is not None:
@@ -96,10 +96,13 @@ def _is_plain(values: "dict[str, list[str]]") -> bool:
     return values.get("format", ["raw"])[-1] in {"raw", "header"}
 
 
+def _has_settings() -> bool:
+    """Tell whether a variable of ours may change the answer."""
+    return any(name.startswith("DEVICELOGIN_") and name not in _HARMLESS for name in os.environ)
+
+
 def _take_turn(wanted: "dict[str, list[str]]") -> "turns.Turn | None":
     """Return a token from the cache, or from whoever is refreshing, or the lead; None where only the full way can tell."""
-    if any(name.startswith("DEVICELOGIN_") and name not in _HARMLESS for name in os.environ):
-        return None
     from devicelogin.settings import paths
     from devicelogin.tokens import access_cache
 
@@ -123,15 +126,23 @@ def _take_turn(wanted: "dict[str, list[str]]") -> "turns.Turn | None":
         from devicelogin.tokens import turn
 
         return turn.Turn(asked, entry, began=0.0)
+    if "clock_seconds" in wanted and _is_clock_awaited():
+        return None
     try:
-        from devicelogin import clock
         from devicelogin.tokens import single_flight
 
-        if "clock_seconds" in wanted and not clock.is_plausible(clock.SystemClock().wall()):
-            return None  # it is waited for without the lock
         return single_flight.join(own, read, asked, min_valid=minimum, force="force" in wanted)
     except Exception:  # no lock to be had: the full way says why
         return None
+
+
+def _is_clock_awaited() -> bool:
+    """Tell whether the clock is not set yet; it is waited for without the lock that a turn may hold."""
+    import time
+
+    from devicelogin import clock
+
+    return not clock.is_plausible(time.time())
 
 
 def _is_answered(turn: "turns.Turn", wanted: "dict[str, list[str]]") -> bool:
