@@ -206,10 +206,17 @@ def _settings_of(invocation: Invocation, flags: dict[str, object]) -> resolve.Va
 
 
 def _name_the_command(invocation: Invocation, error: errors.StoreUnusableError) -> None:
-    """Make the hint the exact command (D4): as it was typed, with the sealed file as its store."""
-    if error.hint is not None and error.hint.endswith("--store file") and invocation.arguments:
-        typed = shlex.join(["devicelogin", *invocation.arguments])
-        error.hint = f"keep the sign-in in a sealed file instead: {typed} --store file"
+    """Make the command in the hint the exact one (D4): as it was typed, with the sealed file as its store."""
+    if error.hint is None or not error.hint.endswith("--store file") or not invocation.arguments:
+        return
+    advice = error.hint[: error.hint.rindex("devicelogin login")]
+    words: list[str] = []
+    for word in invocation.arguments:
+        if words[-1:] == ["--store"]:
+            words.pop()
+        elif not word.startswith("--store="):
+            words.append(word)
+    error.hint = f"{advice}{shlex.join(['devicelogin', *words])} --store file"
 
 
 def _takes_file(invocation: Invocation, work: client.Workplace, error: errors.StoreUnusableError) -> bool:

@@ -63,7 +63,7 @@ class KeyCommand:
         given = written.values.get("key")
         if given is None or isinstance(given, str):
             raise errors.StoreUnusableError(
-                "the saved sign-in is sealed with the key of a command, and the profile no longer names one",
+                "the key of the sealed file is what a command prints, and the profile no longer names one",
                 hint=f'write it back into {written.path}: key = ["program", "argument"]',
                 code="key_missing",
             )
@@ -102,7 +102,7 @@ class KeyCommand:
 
     def _failed(self, what: str) -> errors.StoreUnusableError:
         return errors.StoreUnusableError(
-            f"the key of the saved sign-in is not to be had: {what}",
+            f"the key of the sealed file is not to be had: {what}",
             hint=f"run the command yourself that stands as key in {self._paths.profile_file}",
             code="key_command",
         )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ID = "devicelogin.key"
 
 _RUN = (
-    "run it in the unit that has this credential, or by hand: systemd-run --pty "
+    "run it in the unit that has this credential, or by hand: sudo systemd-run --pty "
     f"-p LoadCredentialEncrypted={ID}:/etc/credstore.encrypted/{ID} -p User=$USER devicelogin login"
 )
 
@@ -99,7 +99,7 @@ def _read(path: str) -> bytes:
 
 def _missing(why: str) -> errors.StoreUnusableError:
     return errors.StoreUnusableError(
-        f"the saved sign-in is sealed with the systemd credential {ID}, which is not here: {why}",
+        f"the key of the sealed file is the systemd credential {ID}, which is not here: {why}",
         hint=_RUN,
         code="key_missing",
     )

@@ -80,7 +80,7 @@ class Passphrase:
     def _ask(self, question: str) -> str:
         if self._supply.ask is None:
             raise errors.StoreUnusableError(
-                "the saved sign-in is sealed with a passphrase, and nobody is here to type it",
+                "the key of the sealed file is a passphrase, and nobody is here to type it",
                 hint='run it at a terminal; for jobs write key = "file" into '
                 f"{self._paths.profile_file} and sign in again: devicelogin login",
                 code="key_passphrase",

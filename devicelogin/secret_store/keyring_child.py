@@ -17,6 +17,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -81,6 +82,10 @@ class _BackendItems:
             self._backend.delete_password(self._service, name)
         except self._missing:
             return  # there was none; where there was one, whoever deletes looks afterwards
+        except Exception:
+            # So should every backend say that there is none. That of pass lets its program's exit status through.
+            if self._backend.get_password(self._service, name) is not None:
+                raise
 
 
 def main() -> int:
@@ -230,6 +235,7 @@ def _reason(error: Exception) -> str:
         (keyring_errors.InitError, "no-backend"),
         (keyring_errors.NoKeyringError, "no-backend"),
         (ImportError, "import"),
+        (subprocess.CalledProcessError, "program"),
         (ConnectionError, "died"),
         (EOFError, "died"),
     )
@@ -241,7 +247,10 @@ _WINDOWS_NO_SUCH_LOGON_SESSION = 1312
 
 
 def _kind(error: Exception) -> str:
-    """Return the kind of `error` without its text: class, D-Bus error name, number."""
+    """Return the kind of `error` without its text: class, D-Bus error name, number; of a program its name and status."""
+    if isinstance(error, subprocess.CalledProcessError):
+        program = error.cmd[0] if isinstance(error.cmd, (list, tuple)) and error.cmd else "it"
+        return f"{os.path.basename(str(program))} ended with exit status {error.returncode}"
     parts = [type(error).__name__]
     name = getattr(error, "name", None)
     if type(error).__name__ == "DBusErrorResponse" and isinstance(name, str):

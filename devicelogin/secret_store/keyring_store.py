@@ -71,6 +71,10 @@ _REASONS = {
         "this keyring backend says that it cannot work here",
         "look at what its own documentation asks for, or use: devicelogin login --store file",
     ),
+    "program": (
+        "the program behind this keyring backend failed; what was saved before is unchanged",
+        "use it by hand in this very session (it may have no key, or a locked one), or use: devicelogin login --store file",
+    ),
     "failed": (
         "the keyring refused the call; what was saved before is unchanged",
         "look at free disk space and at the keyring's own log, or use: devicelogin login --store file",
