@@ -6,16 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from devicelogin import errors, models, secret_store
+from devicelogin import clock, errors, models, secret_store
 
 if TYPE_CHECKING:
     from devicelogin.client.workplace import Workplace
 
 #: How long does an Entra refresh token last unused (Microsoft: 90 days, not configurable since 2021)?
 ENTRA_IDLE = timedelta(days=90)
-
-#: Before which moment can nothing have been refreshed? Before this program there was a clock that was not set.
-FIRST_REFRESH = datetime(2026, 1, 1, tzinfo=UTC)
 
 #: Which tenant do personal Microsoft accounts have? Microsoft does not say how long theirs last.
 PERSONAL_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
@@ -66,8 +63,9 @@ def _lasts_until(sign_in: models.SignIn, times: models.Times | None) -> datetime
     host = urlsplit(sign_in.authority).hostname or ""
     if (sign_in.account.tenant_id or "").lower() == PERSONAL_TENANT or host.endswith(_CUSTOMERS):
         return None
-    refreshed = datetime.fromtimestamp(times.last_refreshed, UTC)
-    return None if refreshed < FIRST_REFRESH else refreshed + ENTRA_IDLE
+    if times.last_refreshed < clock.EARLIEST:
+        return None  # the clock was not set then
+    return datetime.fromtimestamp(times.last_refreshed, UTC) + ENTRA_IDLE
 
 
 def _why_login_is_needed(sign_in: models.SignIn, times: models.Times | None, until: datetime | None) -> str | None:

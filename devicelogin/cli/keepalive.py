@@ -1,0 +1,230 @@
+"""`devicelogin keepalive`: refreshes what would die of being left alone; installs, shows and removes the job that does."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from devicelogin import client, errors, redaction, settings, user_session
+from devicelogin.cli import output
+from devicelogin.cli.invocation import Invocation, json_option, profile_option
+from devicelogin.unattended import job as daily
+from devicelogin.unattended import keep_alive, keep_alive_record, schedule, timer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from devicelogin.settings.paths import Places
+
+_HELP = """Refresh every saved sign-in that was not refreshed for a week, so that none expires unused.
+
+It says nothing while all is well, and one line on stderr for each profile that fails. The exit code is the most important
+one of all profiles: 4, 77, 65, 78, 73, 76, 75, in this order.
+
+\b
+  devicelogin keepalive install     let this machine do it daily (systemd timer or crontab)
+  devicelogin keepalive show        whether that is installed, and how the last run went
+"""
+
+
+@click.group("keepalive", help=_HELP, short_help="Refresh what was not used for a week.", invoke_without_command=True)
+@profile_option
+@click.option(
+    "--older-than",
+    type=click.IntRange(0, 89),
+    default=keep_alive.DUE_DAYS,
+    metavar="DAYS",
+    help="Refresh what is older; 0 for all. Default: 7.",
+)
+@click.pass_context
+def command(context: click.Context, older_than: int) -> int:
+    """Run the command, or the one after it."""
+    if context.invoked_subcommand is not None:
+        return 0
+    return _run(context.ensure_object(Invocation), older_than)
+
+
+def _run(invocation: Invocation, older_than: int) -> int:
+    places = settings.locate(os.environ)
+    named = invocation.profile or os.environ.get("DEVICELOGIN_PROFILE")
+    names = (invocation.profile_name,) if named else places.profile_names()
+    works = [client.Workplace(name, flags={}, environ=os.environ) for name in names]
+    lock = keep_alive.run_lock(places)
+    if not lock.try_acquire():
+        if invocation.verbose or _is_watched():
+            output.say("devicelogin: another keepalive is at work; it does what this one would do")
+        return 0
+    try:
+        spread = 0.0 if _is_watched() else keep_alive.SPREAD_SECONDS
+        results = keep_alive.KeepAlive(works, older_than=older_than, spread=spread, note=_say_or_not(invocation)).run()
+        _tell(results, verbose=invocation.verbose)
+        if not named:
+            results = _noted(places, results)
+    finally:
+        lock.release()
+    return keep_alive.worst(results)
+
+
+def _noted(places: Places, results: tuple[keep_alive.Result, ...]) -> tuple[keep_alive.Result, ...]:
+    """Note the run; where that fails, that is one more failure, and not a more important one than what went before."""
+    try:
+        keep_alive.note_run(places, results)
+    except errors.DeviceLoginError as error:
+        output.say(f"devicelogin: error: the run could not be noted: {redaction.printable(error.message)}")
+        return (*results, keep_alive.Result(profile="", outcome="failed", error=error))
+    return results
+
+
+def _say_or_not(invocation: Invocation) -> Callable[[str], None]:
+    def note(message: str) -> None:
+        if invocation.verbose or _is_watched():
+            output.say(f"devicelogin: note: {redaction.printable(message)}")
+
+    return note
+
+
+def _tell(results: Sequence[keep_alive.Result], *, verbose: bool) -> None:
+    for result in results:
+        error = result.error
+        if error is not None:
+            words = f"profile {result.profile}: {error.message}" + (f"; {error.hint}" if error.hint else "")
+            output.say(f"devicelogin: error: {redaction.printable(words, limit=1000)}")
+        elif verbose:
+            output.say(f"devicelogin: profile {result.profile}: {result.outcome.replace('-', ' ')}")
+
+
+def _is_watched() -> bool:
+    """Tell whether a person waits for this run."""
+    return any(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+@command.command("install", short_help="Let this machine do it daily.")
+@click.pass_obj
+def install(invocation: Invocation) -> None:
+    """Let this machine refresh all saved sign-ins daily: by a systemd user timer where lingering is on, else by cron.
+
+    Installing again changes nothing, but for a program or an environment that has changed.
+    """
+    _refuse_profile(invocation)
+    lingers = _lingers(invocation)
+    names = settings.locate(os.environ).profile_names()
+    spans = daily.spans_of_asking([client.Workplace(name, flags={}, environ=os.environ) for name in names])
+    changed = schedule.install(os.environ, lingers=lingers, spans=spans)
+    if invocation.quiet:
+        return
+    for note in changed.notes:
+        output.say(f"devicelogin: note: {note}")
+    how = "installed" if changed.is_new else "already installed; nothing was changed"
+    output.say(f"devicelogin: the daily keepalive ({changed.kinds[0]}) is {how}; see: devicelogin keepalive show")
+
+
+@command.command("remove", short_help="Undo install.")
+@click.pass_obj
+def remove(invocation: Invocation) -> None:
+    """Take the timer and the lines in the crontab away, and nothing else."""
+    _refuse_profile(invocation)
+    changed = schedule.remove(os.environ)
+    if invocation.quiet:
+        return
+    for note in changed.notes:
+        output.say(f"devicelogin: note: {note}")
+    if changed.is_new:
+        output.say(f"devicelogin: the daily keepalive ({' and '.join(changed.kinds)}) is removed")
+    else:
+        output.say("devicelogin: the daily keepalive is not installed; nothing was changed")
+
+
+@command.command("show", short_help="Whether that is installed, and how the last run went.")
+@json_option("Print an object with all that is known.")
+@click.pass_obj
+def show(invocation: Invocation, *, as_json: bool) -> None:
+    """Show where the daily job is installed, when it runs next, and how the last run went."""
+    _refuse_profile(invocation)
+    jobs = schedule.installed(os.environ, lingers=user_session.lingers())
+    last = keep_alive_record.read(settings.locate(os.environ))
+    output.write(_shown_as_json(jobs, last) if as_json else _shown(jobs, last))
+
+
+def _refuse_profile(invocation: Invocation) -> None:
+    if invocation.profile is not None:
+        raise errors.UsageError(
+            "the daily keepalive is for every profile, so --profile has no meaning here",
+            hint="leave --profile out: devicelogin keepalive show",
+        )
+
+
+def _lingers(invocation: Invocation) -> bool:
+    """Tell whether the user's services go on without a session; where they do not, offer to change that."""
+    if user_session.lingers() or not user_session.has_systemd():
+        return user_session.lingers()
+    if not invocation.can_ask():
+        if not invocation.quiet:
+            output.say(
+                "devicelogin: note: for a systemd timer instead of cron: loginctl enable-linger, and install again"
+            )
+        return False
+    from devicelogin.terminal import ask, screen
+
+    view = screen.Screen(output.people(), environ=os.environ)
+    question = (
+        "A systemd timer needs services that go on when you are signed out (loginctl enable-linger). Turn that on?"
+    )
+    if not ask.confirm(view, sys.stdin, question, default=True):
+        return False
+    why = timer.enable_linger(os.environ)
+    if why is not None:
+        output.say(f"devicelogin: note: lingering could not be turned on ({why}); cron is used instead")
+    return user_session.lingers()
+
+
+def _shown(jobs: Sequence[schedule.Installed], last: keep_alive_record.LastRun | None) -> str:
+    lines = [] if jobs else ["not installed; to install it: devicelogin keepalive install"]
+    for job in jobs:
+        lines.append(f"installed  as a {'systemd timer' if job.kind == 'timer' else 'crontab line'}: {job.where}")
+        lines.append(f"runs       {job.how}")
+        when = "at times that its owner chose" if job.next_run is None else f"{_local(job.next_run)}"
+        lines.append(f"next       {when}")
+        if job.remark is not None:
+            lines.append(f"warning    {job.remark}")
+    if last is None:
+        lines.append("last run   never, as far as is known")
+        return "\n".join(lines) + "\n"
+    counts = collections.Counter(noted.outcome for noted in last.profiles.values())
+    words = ", ".join(f"{count} {outcome.replace('-', ' ')}" for outcome, count in sorted(counts.items()))
+    lines.append(f"last run   {_local(last.at)}: {words or 'nobody was signed in'}")
+    lines += [
+        f"failed     profile {name} ({noted.exit_code}): {noted.message}"
+        for name, noted in last.profiles.items()
+        if noted.exit_code
+    ]
+    return "".join(redaction.printable(line, limit=2000) + "\n" for line in lines)
+
+
+def _shown_as_json(jobs: Sequence[schedule.Installed], last: keep_alive_record.LastRun | None) -> str:
+    fields: dict[str, object] = {
+        "format_version": 1,
+        "installed": bool(jobs),
+        "jobs": [{**dataclasses.asdict(job), "next_run": _utc(job.next_run)} for job in jobs],
+        "last_run": None
+        if last is None
+        else {
+            "at": _utc(last.at),
+            "profiles": {name: dataclasses.asdict(noted) for name, noted in last.profiles.items()},
+        },
+    }
+    return json.dumps(fields) + "\n"
+
+
+def _local(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).astimezone().strftime("%Y-%m-%d %H:%M %Z").strip()
+
+
+def _utc(moment: float | None) -> str | None:
+    return None if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
