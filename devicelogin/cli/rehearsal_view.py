@@ -1,0 +1,61 @@
+"""`devicelogin doctor --as-cron` as a person or a program reads it: three answers, each with its reason and a command."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from devicelogin.cli import output
+from devicelogin.doctor import crontab, rehearsal
+from devicelogin.terminal import messages
+
+if TYPE_CHECKING:
+    from devicelogin.cli.invocation import Invocation
+
+_TITLES = {"now": "works from cron now:", "after_logout": "after you log out:", "after_reboot": "after a reboot:"}
+_WORDS = {True: "yes", False: "no", None: "not known"}
+_WIDTH = max(map(len, _TITLES.values())) + 2
+
+
+def show(invocation: Invocation, *, as_json: bool, force_refresh: bool) -> int:
+    """Rehearse cron for the profile, write the three answers, and return the exit code of the first no."""
+    done = rehearsal.rehearse(invocation.profile_name, os.environ, force_refresh=force_refresh)
+    if as_json:
+        output.write(json.dumps(_as_json(invocation.profile_name, done)) + "\n")
+        return done.exit_code
+    lines, said = [], ""
+    for answer in done.answers:
+        lines.append(f"{_TITLES[answer.moment]:{_WIDTH}}{_WORDS[answer.works]}: {answer.reason}")
+        if answer.command is not None and answer.command not in said:
+            lines.append(" " * _WIDTH + answer.command)
+            said += answer.command
+    output.write("\n".join(lines) + "\n")
+    if not invocation.quiet:
+        for line in done.missing:
+            if line not in said:
+                output.say(messages.warning_line(crontab.note(line)))
+        if done.program is not None:
+            output.say(
+                f"devicelogin: note: cron does not find devicelogin by name; write {done.program} in the crontab"
+            )
+    return done.exit_code
+
+
+def _as_json(profile: str, done: rehearsal.Rehearsal) -> dict[str, object]:
+    answers = {
+        answer.moment: {
+            "works": answer.works,
+            "reason": answer.reason,
+            "command": answer.command,
+            "exit": answer.exit_code,
+        }
+        for answer in done.answers
+    }
+    return {
+        "format_version": 1,
+        "profile": profile,
+        **answers,
+        "crontab_lacks": list(done.missing),
+        "crontab_command": done.program,
+    }
