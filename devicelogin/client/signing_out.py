@@ -61,6 +61,8 @@ def _delete_rest(work: Workplace) -> None:
     secret_store.remove_set_aside(work.paths)
     private_files.remove(work.paths.key_file)  # it opens nothing any more
     private_files.remove(work.paths.provider)
+    private_files.remove(work.paths.login_needed)  # who is told again when a job fails from now on
+    private_files.remove(work.paths.remote_login)
     secret_store.remove_sign_in(work.paths)
 
 
@@ -68,7 +70,7 @@ def _clear_cached(work: Workplace, sign_in: models.SignIn | None) -> None:
     from devicelogin.tokens import cache_directory
 
     spare = work.open_store(sign_in, name="access") if sign_in is not None and work.given_store is None else None
-    cache_directory.TokenCache(work.paths, spare=spare).clear()
+    cache_directory.TokenCache(work.paths, spare=lambda: spare).clear()
 
 
 def _delete_from_keyring(work: Workplace) -> None:
