@@ -1,0 +1,156 @@
+"""The way to the identity provider, step by step: proxy, certificates, name, connection, TLS, its discovery document.
+
+One real request, as every command makes it, and the tale of how far it came.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from devicelogin import clock, errors, http_session
+from devicelogin.authority import provider as providers
+from devicelogin.doctor import subject
+from devicelogin.http_session import proxies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from devicelogin import models
+
+#: How long may the whole way take (seconds)? The design's limit for a network that is not there.
+SECONDS = 15.0
+
+_STEPS = ("certificates", "name", "connection", "TLS", "authority")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The authority or issuer to visit, and whom its profile trusts."""
+
+    url: str
+    is_oidc: bool
+    ca_file: str | None = None
+
+
+class Visit:
+    """One visit to an authority. `server_date` is its clock at our moment `asked_at`, once known (seconds since 1970).
+
+    `clock_error` is why its certificate was refused, where that is this machine's clock's fault.
+    """
+
+    def __init__(self, target: Target, environ: Mapping[str, str]) -> None:
+        parts = urlsplit(target.url)
+        self.host = parts.netloc
+        self.server_date: float | None = None
+        self.asked_at = 0.0
+        self.clock_error: errors.DeviceLoginError | None = None
+        self._name, self._port = parts.hostname or "", parts.port or 443
+        self._target = target
+        self._environ = environ
+        self._about = subject.Subject(self.host)
+        self._proxy: proxies.Proxy | None = None
+
+    def look(self) -> Iterator[models.Finding]:
+        """Yield a finding for each step; those behind the first one that fails are skipped."""
+        proxy = self._about.tried("proxy", self._look_at_proxy)
+        yield proxy
+        if proxy.level == "red":
+            yield from self._about.all_skipped(_STEPS, "the proxy must be right first")
+            return
+        try:
+            http = http_session.HttpSession(
+                environ=self._environ, ca_file=self._target.ca_file, deadline=clock.Deadline(SECONDS)
+            )
+        except errors.DeviceLoginError as error:
+            yield self._about.red("certificates", error)
+            yield from self._about.all_skipped(_STEPS[1:], "it must be known first whom to trust")
+            return
+        yield self._about.green("certificates", f"trusted are {self._trusted()}")
+        with http:
+            yield from self._travel(http)
+
+    def _look_at_proxy(self) -> models.Finding:
+        self._proxy = proxies.proxy_for(self._name, self._port, self._environ)
+        if self._proxy is not None:
+            return self._about.green("proxy", f"{self._proxy.shown}, from {self._proxy.source}")
+        given = next((name for name in proxies.VARIABLES if self._environ.get(name, "").strip()), None)
+        return self._about.green("proxy", "none" if given is None else f"{given} is set, but not used for this host")
+
+    def _trusted(self) -> str:
+        """Return the words for whom `http_session.certificates` trusts, and who said so."""
+        named = (
+            (self._target.ca_file, "ca_file"),
+            (self._environ.get("REQUESTS_CA_BUNDLE"), "REQUESTS_CA_BUNDLE"),
+            (self._environ.get("SSL_CERT_FILE"), "SSL_CERT_FILE"),
+        )
+        found = next((f"those of {path}, from {source}" for path, source in named if path), None)
+        return found or "those of the operating system"
+
+    def _travel(self, http: http_session.HttpSession) -> Iterator[models.Finding]:
+        error: errors.DeviceLoginError | None = None
+        answer: http_session.JsonAnswer | None = None
+        try:
+            answer = providers.request_answer(http, self._target.url, is_oidc=self._target.is_oidc)
+            self.asked_at, self.server_date = time.time(), answer.server_date
+        except errors.DeviceLoginError as failure:
+            error = failure
+            self.clock_error = failure if failure.code == clock.WRONG else None
+        way = http.way
+        here = f"the proxy {self._proxy.shown}" if self._proxy is not None else self._name
+        steps = (
+            ("name", bool(way.addresses), f"{here} has {_addresses(way.addresses)}"),
+            ("connection", way.is_connected and (self._proxy is None or way.is_through), f"{here} lets us through"),
+            ("TLS", way.protocol is not None, f"{way.protocol}, vouched for by {_issuer(way.certificate)}"),
+        )
+        for position, (name, reached, words) in enumerate(steps):
+            if reached:
+                yield self._about.green(name, words)
+                continue
+            yield self._where_it_ends(name, error)
+            yield from self._about.all_skipped(_STEPS[position + 2 :], "the way there ends before")
+            return
+        if answer is None:
+            yield self._where_it_ends("authority", error)
+        else:
+            body = answer.body
+            yield self._about.tried("authority", lambda: self._look_at_document(body))
+
+    def _where_it_ends(self, name: str, error: errors.DeviceLoginError | None) -> models.Finding:
+        if error is None:
+            # An exchange that went wrong without an error of ours.
+            error = errors.InternalError(f"the check {name!r} cannot tell what happened", hint="please report this")
+        if error is self.clock_error:
+            return self._about.skipped(name, "the clock must be right first: its certificate is judged by it")
+        return self._about.red(name, error)
+
+    def _look_at_document(self, body: dict[str, object]) -> models.Finding:
+        found = providers.check_document(body, self._target.url, is_oidc=self._target.is_oidc)
+        if found.device_authorization_endpoint is None:
+            raise errors.BadAnswerError(
+                f"{found.origin} does not offer the device flow: it names no device_authorization_endpoint",
+                hint="ask its operator to switch the device flow on (OAuth 2.0 Device Authorization Grant)",
+            )
+        return self._about.green("authority", f"offers the device flow; issuer {found.issuer}")
+
+
+def _addresses(addresses: tuple[str, ...]) -> str:
+    distinct = list(dict.fromkeys(addresses))
+    first = distinct[0] if distinct else "none"
+    return f"the address {first}" if len(distinct) < 2 else f"{len(distinct)} addresses, {first} the first"
+
+
+def _issuer(certificate: bytes | None) -> str:
+    """Return the name of who issued the certificate: where it is not the usual one, somebody sits in between."""
+    from cryptography import x509
+
+    try:
+        issuer = x509.load_der_x509_certificate(certificate or b"").issuer
+    except ValueError:
+        return "an issuer that cannot be read"
+    for kind in (x509.NameOID.COMMON_NAME, x509.NameOID.ORGANIZATION_NAME):
+        for name in issuer.get_attributes_for_oid(kind):
+            return f'"{name.value!s}"'
+    return "an issuer without a name"
