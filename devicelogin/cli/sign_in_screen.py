@@ -7,11 +7,10 @@ import os
 import platform
 import sys
 from typing import TYPE_CHECKING, Self, cast
-from urllib.parse import urlsplit
 
-from devicelogin import clouds, redaction
+from devicelogin import redaction
 from devicelogin.cli import output
-from devicelogin.terminal import ask, messages, screen, sign_in_prompt
+from devicelogin.terminal import ask, messages, screen, sign_in_prompt, verification_uri
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -40,9 +39,7 @@ class SignInScreen:
         self._note_below = note_below
         self._shown = shown
         self._screen = screen.Screen(output.people(), environ=os.environ)
-        # Another authority than Microsoft's has its own pages, on hosts that nobody can know beforehand.
-        host = urlsplit(chosen.authority_url.value).hostname or ""
-        known = clouds.VERIFICATION_HOSTS if host in clouds.KNOWN_LOGIN_HOSTS or not chosen.is_oidc else None
+        known = verification_uri.hosts_of(chosen.authority_url.value, is_oidc=chosen.is_oidc)
         self._prompt = sign_in_prompt.SignInPrompt(
             self._screen, qr=cast("qr_code.Wanted", chosen.qr.value), known_hosts=known
         )

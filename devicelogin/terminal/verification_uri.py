@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from devicelogin import errors, redaction
+from devicelogin import clouds, errors, redaction
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -67,6 +67,29 @@ def is_known(host: str, authority: str, known_hosts: AbstractSet[str] | None) ->
         return host == (urlsplit(authority).hostname or "").rstrip(".")
     except ValueError:
         return False
+
+
+def hosts_of(authority: str, *, is_oidc: bool) -> AbstractSet[str] | None:
+    """Return the hosts on which the provider at `authority` is known to ask for codes; None where nobody can know.
+
+    Another authority than Microsoft's has its own pages, on hosts that nobody can know beforehand.
+    """
+    host = urlsplit(authority).hostname or ""
+    return clouds.VERIFICATION_HOSTS if host in clouds.KNOWN_LOGIN_HOSTS or not is_oidc else None
+
+
+def require_known(authorization: DeviceAuthorization, *, is_oidc: bool) -> None:
+    """Raise `BadAnswerError` unless the address is on a known host of its identity provider.
+
+    For whoever sends it to a person who does not see the warning that a screen shows.
+    """
+    host = require_clean(authorization.verification_uri)
+    if not is_known(host, authorization.authority, hosts_of(authorization.authority, is_oidc=is_oidc)):
+        raise errors.BadAnswerError(
+            f"{host}, where the code is to be entered, is not known as a host of this identity provider",
+            hint="sign in at a terminal, where you can look at the address before you open it",
+            code="bad_verification_uri",
+        )
 
 
 def for_qr_code(authorization: DeviceAuthorization) -> str:

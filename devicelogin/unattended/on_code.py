@@ -81,6 +81,7 @@ class OnCode:
         if not self._command:
             return
         try:
+            verification_uri.require_known(authorization, is_oidc=provider.is_oidc)
             self._start(authorization)
         except (OSError, errors.DeviceLoginError) as error:
             reason = error.message if isinstance(error, errors.DeviceLoginError) else error.strerror

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from devicelogin import clock, hints, private_files, secret_store, settings
 from devicelogin.client import signing_in, unfinished
 from devicelogin.signin import device_flow
+from devicelogin.terminal import verification_uri
 from devicelogin.tokens import access_cache
 from devicelogin.unattended import hooks, login_needed, on_code
 
@@ -74,7 +75,11 @@ class _Remote(device_flow.Silence):
         self._note = note
 
     def show(self, authorization: models.DeviceAuthorization, provider: authority.Provider, tenant: str) -> None:
-        """Note that somebody is asked, before they are. Raises StoreUnusableError where that cannot be noted."""
+        """Note that somebody is asked, before they are.
+
+        Raises StoreUnusableError where that cannot be noted, BadAnswerError where the address is nobody's to be sent to.
+        """
+        verification_uri.require_known(authorization, is_oidc=provider.is_oidc)
         _note_asking(self._paths)
 
     def note(self, message: str) -> None:
