@@ -1,0 +1,286 @@
+"""A machine whose user signs in and out and that is booted anew: a mount namespace with its own /run/user, /etc/passwd,
+lingering and crontabs, in which real buses, keyrings and commands run. Needs root.
+
+    with other_machine.started(lingers=True) as machine:
+        machine.sign_in("gnome-keyring")
+        machine.login("keyring")
+        machine.log_out()
+        assert machine.cron("token").status == 0
+
+Its user is root with another home, which lies on a disk. What a desktop, PAM and systemd do with buses and keyrings is done
+here by hand: started, ended, and their files removed with them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import conftest
+import jeepney
+import pytest
+import sandbox
+import secretstorage
+from jeepney.io import blocking
+
+from devicelogin.emulator import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+#: How the keyring comes to a session: as a service of the user's own bus, by PAM, on a bus that is nobody else's, with an
+#: empty password, or not at all.
+KEYRINGS = ("gnome-keyring", "pam", "private bus", "no password", "none")
+
+_PASSWORD = b"correct horse"
+_PATIENCE = 20.0
+
+# What has to be somewhere else than on the machine that runs the tests. It ends with its stdin.
+_NAMESPACE = """
+set -e
+mount -t tmpfs tmpfs /var/lib
+mkdir -p /var/lib/systemd/linger
+if [ -d /run/user ]; then mount -t tmpfs tmpfs /run/user; else mount -t tmpfs tmpfs /run; mkdir /run/user; fi
+if [ -d /var/spool/cron ]; then mount -t tmpfs tmpfs /var/spool/cron; mkdir -m 1730 /var/spool/cron/crontabs; fi
+mount --bind "$1/passwd" /etc/passwd
+echo ready
+cat >/dev/null
+"""
+
+_BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>session</type><listen>unix:path={socket}</listen><standard_session_servicedirs/>
+<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy>
+</busconfig>
+"""
+
+# Cron has no PYTHONPATH, and this checkout need not be the one that is installed.
+_COMMAND = "import sys; sys.path.insert(0, {root!r}); from devicelogin.__main__ import main; main()"
+
+
+class Machine:
+    """One machine. `box` is the sandbox whose home is the user's; `runtime` is the user's runtime directory."""
+
+    def __init__(self, directory: Path, emulator: Emulator, *, lingers: bool) -> None:
+        self.box = sandbox.Box(directory / "home", emulator)
+        self.box.home.mkdir(mode=0o700)
+        self.box.variables = {}
+        self.lingers = lingers
+        self._directory = directory
+        self._user_bus: list[subprocess.Popen[bytes]] = []
+        self._session: list[subprocess.Popen[bytes]] = []
+        (directory / "passwd").write_text(f"root:x:0:0::{self.box.home}:/bin/sh\nmessagebus:x:100:100::/:/bin/false\n")
+        self._holder = subprocess.Popen(
+            ["unshare", "--mount", "sh", "-c", _NAMESPACE, "sh", str(directory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._holder.stdout is not None
+        assert self._holder.stdout.readline() == b"ready\n"
+        self._root = Path(f"/proc/{self._holder.pid}/root")
+        self.inside = ("nsenter", "--target", str(self._holder.pid), "--mount", "--")
+        if lingers:
+            (self._root / "var/lib/systemd/linger/root").touch()
+            self._start_user_bus()
+
+    def sign_in(self, keyring: str) -> None:
+        """Begin a session with one of KEYRINGS."""
+        assert keyring in KEYRINGS
+        address = f"unix:path={self._user_socket}"
+        if keyring == "private bus":
+            address = f"unix:path={self._directory / 'bus'}"
+            self._session.append(self._bus(self._directory / "bus"))
+        elif not self._user_bus:
+            self._start_user_bus()
+        self.box.variables = {"XDG_RUNTIME_DIR": str(self._user_socket.parent), "DBUS_SESSION_BUS_ADDRESS": address}
+        if keyring == "no password":
+            keyrings = self.box.home / ".local/share/keyrings"
+            keyrings.mkdir(mode=0o700, parents=True)
+            (keyrings / "login.keyring").write_text("[keyring]\ndisplay-name=Login\nctime=0\nmtime=0\n")
+        elif keyring == "pam":
+            # pam_gnome_keyring starts it with the password, the session then puts it on the bus.
+            self._session.append(self._start(["gnome-keyring-daemon", "--foreground", "--login"], _PASSWORD))
+            control = self._root / "run/user/0/keyring/control"
+            _wait(control.exists, "the keyring that PAM starts")
+            self._start(["gnome-keyring-daemon", "--start", "--components=secrets"]).wait()
+        elif keyring != "none":
+            command = ["gnome-keyring-daemon", "--foreground", "--unlock", "--components=secrets"]
+            process = self._start(command, _PASSWORD)
+            (self._session if keyring == "private bus" else self._user_bus).append(process)
+        if keyring not in {"none", "no password"}:
+            _wait(lambda: self._is_open(address), "the open keyring")
+
+    def log_out(self) -> None:
+        """End the session as PAM and logind do: without lingering the user's bus and runtime directory go with it."""
+        _end(self._session)
+        self.box.variables = {}
+        if not self.lingers:
+            self._end_user_bus()
+
+    def reboot(self, *forgotten: Path) -> None:
+        """End everything, empty what lies in memory (and `forgotten`), and start what starts without anybody."""
+        _end(self._session)
+        self.box.variables = {}
+        self._end_user_bus()
+        for directory in forgotten:
+            shutil.rmtree(directory)
+            directory.mkdir(mode=0o700)
+        if self.lingers:
+            self._start_user_bus()
+
+    def run(self, *arguments: str, **variables: str | None) -> sandbox.Result:
+        """Run `devicelogin ARGUMENTS` in the session."""
+        return self.box.start(*arguments, before=self.inside, variables=variables).finish()
+
+    def login(self, store: str) -> sandbox.Result:
+        """Sign in with a phone; it must succeed."""
+        self.box.emulator.approve_next()
+        result = self.run("login", *self.box.app(store=store))
+        assert result.status == 0, result
+        return result
+
+    def cron(self, *arguments: str, **more: str) -> sandbox.Result:
+        """Run `devicelogin ARGUMENTS` as cron does: with its four variables, no terminal, and nothing of the session's."""
+        began = time.monotonic()
+        environment = {"HOME": str(self.box.home), "LOGNAME": "root", "SHELL": "/bin/sh", "PATH": "/usr/bin:/bin"}
+        command = [sys.executable, "-P", "-c", _COMMAND.format(root=str(sandbox.ROOT)), *arguments]
+        done = subprocess.run(
+            [shutil.which(self.inside[0]) or "", *self.inside[1:], *command],
+            env={**environment, **more},
+            cwd=self.box.home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            umask=0o077,
+            start_new_session=True,
+            timeout=sandbox.PATIENCE,
+            check=False,
+        )
+        result = sandbox.Result(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
+        self.box.check(result)
+        return result
+
+    def gives_token(self, **more: str) -> bool:
+        """Tell whether a refresh under cron brings a token: the deed."""
+        result = self.cron("token", "--force-refresh", **more)
+        assert (result.status == 0) is (result.out.strip() in self.box.secrets()), result
+        return result.status == 0
+
+    def mount_memory(self, directory: Path) -> Path:
+        """Put a file system in memory on `directory`, and return its path as seen from here."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        command = [*self.inside, "mount", "-t", "tmpfs", "-o", "mode=0700", "tmpfs", str(directory)]
+        subprocess.run(command, check=True)
+        return self._root / directory.relative_to("/")
+
+    def end(self) -> None:
+        """End everything; the namespace goes with its last process."""
+        _end(self._session)
+        _end(self._user_bus)
+        self._holder.communicate()
+
+    @property
+    def _user_socket(self) -> Path:
+        return Path("/run/user/0/bus")
+
+    def _start_user_bus(self) -> None:
+        runtime = self._root / "run/user/0"
+        runtime.mkdir(mode=0o700, exist_ok=True)
+        self._user_bus.append(self._bus(self._user_socket))
+
+    def _end_user_bus(self) -> None:
+        _end(self._user_bus)
+        shutil.rmtree(self._root / "run/user/0", ignore_errors=True)
+
+    def _bus(self, socket: Path) -> subprocess.Popen[bytes]:
+        config = self._directory / f"{'session' if socket.is_relative_to(self._directory) else 'user'}.conf"
+        config.write_text(_BUS_CONFIG.format(socket=socket))
+        process = self._start(["dbus-daemon", f"--config-file={config}", "--nofork", "--nopidfile"], address=socket)
+        _wait(lambda: self._connects(f"unix:path={socket}"), "the bus")
+        return process
+
+    def _start(self, command: list[str], stdin: bytes = b"", address: Path | None = None) -> subprocess.Popen[bytes]:
+        given = {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={address}"} if address is not None else self.box.variables
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.box.home),
+            "XDG_RUNTIME_DIR": "/run/user/0",
+            **given,
+        }
+        process = subprocess.Popen(
+            [*self.inside, *command],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        process.stdin.write(stdin)
+        process.stdin.close()
+        return process
+
+    def _connects(self, address: str) -> bool:
+        try:
+            with self._connection(address):
+                return True
+        except OSError:
+            return False
+
+    def _is_open(self, address: str) -> bool:
+        with self._connection(address) as connection:
+            question = jeepney.message_bus.NameHasOwner("org.freedesktop.secrets")
+            if not connection.send_and_get_reply(question).body[0]:
+                return False
+            try:
+                return not secretstorage.Collection(connection).is_locked()
+            except secretstorage.ItemNotFoundException:
+                return False
+
+    @contextlib.contextmanager
+    def _connection(self, address: str) -> Iterator[blocking.DBusConnection]:
+        inside = address.replace("path=/", f"path={self._root}/")
+        with contextlib.closing(blocking.open_dbus_connection(bus=inside)) as connection:
+            secretstorage.add_match_rules(connection)
+            yield connection
+
+
+@contextlib.contextmanager
+def started(*, lingers: bool = False) -> Iterator[Machine]:
+    """Start a machine whose user's services go on without a session, or do not. Skips the test without root."""
+    conftest.need("unshare", "nsenter", "mount", "dbus-daemon", "gnome-keyring-daemon")
+    if os.getuid() != 0:
+        pytest.skip("only root may put another /run/user and /etc/passwd over this machine's")
+    # A disk, where there is one: /tmp often lies in memory.
+    directory = Path(tempfile.mkdtemp(prefix="dl-", dir="/var/tmp"))
+    try:
+        with Emulator(interval=1) as emulator:
+            machine = Machine(directory, emulator, lingers=lingers)
+            try:
+                yield machine
+            finally:
+                machine.end()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _wait(condition: Callable[[], object], what: str) -> None:
+    end = time.monotonic() + _PATIENCE
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what} did not come within {_PATIENCE:.0f} s")
+        time.sleep(0.01)
+
+
+def _end(processes: list[subprocess.Popen[bytes]]) -> None:
+    for process in reversed(processes):
+        process.kill()
+        process.wait()
+    processes.clear()
