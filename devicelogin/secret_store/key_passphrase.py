@@ -41,21 +41,23 @@ class Passphrase:
     def __init__(self, paths: settings_paths.ProfilePaths, supply: key_sources.KeySupply) -> None:
         self._paths = paths
         self._supply = supply
-        self._derived: dict[str, bytes] = {}
 
     def new_parameters(self) -> key_sources.Parameters | None:
-        """Return a fresh salt and what a guess costs."""
-        return {"kdf": "scrypt", **COST, "salt": os.urandom(_SALT_LENGTH).hex()}
+        """Return what a guess costs, and a fresh salt; the same ones for all that one command seals."""
+        if self._supply.parameters is None:
+            self._supply.parameters = {"kdf": "scrypt", **COST, "salt": os.urandom(_SALT_LENGTH).hex()}
+        return self._supply.parameters
 
     def read(self, parameters: key_sources.Parameters | None) -> bytes:
         """Return 32 bytes. Takes a third of a second. Raises StoreUnusableError where nobody can be asked."""
         n, r, p, salt = _checked(parameters)
         if self._supply.passphrase is None:
             self._supply.passphrase = _normal(self._ask(f"Passphrase of the saved sign-in ({self._paths.profile}): "))
-        known_as = f"{n} {r} {p} {salt.hex()}"
-        if known_as not in self._derived:
-            self._derived[known_as] = _derive(self._supply.passphrase, n=n, r=r, p=p, salt=salt)
-        return self._derived[known_as]
+        passphrase, derived = self._supply.passphrase, self._supply.derived
+        known_as = (passphrase, f"{n} {r} {p} {salt.hex()}")
+        if known_as not in derived:
+            derived[known_as] = _derive(passphrase, n=n, r=r, p=p, salt=salt)
+        return derived[known_as]
 
     def make(self) -> None:
         """Have a new passphrase typed twice, where none was typed yet."""

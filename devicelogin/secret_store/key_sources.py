@@ -73,6 +73,10 @@ class KeySupply:
         self.environ = os.environ if environ is None else environ
         self.ask = ask
         self.passphrase: str | None = None
+        #: What was derived from it, by passphrase and parameters: that is slow on purpose.
+        self.derived: dict[tuple[str, str], bytes] = {}
+        #: The parameters of what is sealed in this command, so that it is derived once.
+        self.parameters: Parameters | None = None
 
 
 _SOURCES = {

@@ -220,6 +220,11 @@ def _lacks_bus() -> bool:
     return sys.platform == "linux" and not os.environ.get("DBUS_SESSION_BUS_ADDRESS")
 
 
+#: What connect(2) says of a session bus that has ended, or is somebody else's. Of a program that is missing, Python also
+#: says its name.
+_NOBODY_LISTENS = (FileNotFoundError, ConnectionRefusedError, PermissionError)
+
+
 def _reason(error: Exception) -> str:
     """Return which of `keyring_store`'s reasons `error` is. Looks at types and codes, and at one text of keyring's."""
     from keyring import errors as keyring_errors
@@ -228,6 +233,8 @@ def _reason(error: Exception) -> str:
         return "no-collection"
     if type(error).__name__ == "SecretServiceNotAvailableException":
         return "died"
+    if isinstance(error, _NOBODY_LISTENS) and error.filename is None and not _lacks_bus():
+        return "dead-bus"
     if _first_number(error) == _WINDOWS_NO_SUCH_LOGON_SESSION:
         return "no-logon-session"
     reasons: tuple[tuple[type[Exception], str], ...] = (

@@ -43,6 +43,10 @@ _REASONS = {
         "no OS keyring can be reached: there is no session bus (DBUS_SESSION_BUS_ADDRESS is not set)",
         "in SSH sessions, containers and cron jobs keep it in a sealed file: devicelogin login --store file",
     ),
+    "dead-bus": (
+        "no OS keyring can be reached: nobody answers at DBUS_SESSION_BUS_ADDRESS, whose session may have ended",
+        "keep it where no session is needed, in a sealed file: devicelogin login --store file",
+    ),
     "no-backend": (
         "no OS keyring runs in this session",
         "keep the sign-in in a sealed file: devicelogin login --store file",

@@ -146,6 +146,58 @@ class TestSealedFileOfOneMachine(SecretStorePromises):
         )
 
 
+class TestSealedFileWithCredential(SecretStorePromises):
+    """The sealed file in a unit of systemd that has the credential."""
+
+    too_long = sealed_file.LONGEST + 1
+
+    @pytest.fixture
+    def store_of(self, tmp_path: Path) -> Callable[..., secret_store.SecretStore]:
+        """Open the store of a profile."""
+        credentials = tmp_path / "credentials"
+        credentials.mkdir(mode=0o700)
+        (credentials / "devicelogin.key").write_bytes(b"0123456789abcdef")
+        (credentials / "devicelogin.key").chmod(0o400)
+        supply = secret_store.KeySupply({"CREDENTIALS_DIRECTORY": str(credentials)})
+        location = models.StoreLocation(kind="file", key="credential", bind="none")
+        return lambda profile="default", name="record": secret_store.open_store(
+            location, profile_paths(tmp_path, profile), name=name, supply=supply
+        )
+
+
+class TestSealedFileWithCommand(SecretStorePromises):
+    """The sealed file with the key that a command prints."""
+
+    too_long = sealed_file.LONGEST + 1
+
+    @pytest.fixture
+    def store_of(self, tmp_path: Path) -> Callable[..., secret_store.SecretStore]:
+        """Open the store of a profile, in each of which the command stands."""
+        (tmp_path / "config").mkdir(mode=0o700)
+        for profile in ("default", "work"):
+            (tmp_path / "config" / f"{profile}.toml").write_text('key = ["echo", "0123456789abcdef"]\n')
+        location = models.StoreLocation(kind="file", key="command", bind="none")
+        return lambda profile="default", name="record": secret_store.open_store(
+            location, profile_paths(tmp_path, profile), name=name
+        )
+
+
+class TestSealedFileWithPassphrase(SecretStorePromises):
+    """The sealed file with a passphrase that was typed."""
+
+    too_long = sealed_file.LONGEST + 1
+
+    @pytest.fixture
+    def store_of(self, tmp_path: Path) -> Callable[..., secret_store.SecretStore]:
+        """Open the store of a profile, whose passphrase is known."""
+        supply = secret_store.KeySupply({})
+        supply.passphrase = "correct horse battery"
+        location = models.StoreLocation(kind="file", key="passphrase", bind="none")
+        return lambda profile="default", name="record": secret_store.open_store(
+            location, profile_paths(tmp_path, profile), name=name, supply=supply
+        )
+
+
 class _SmallItems(dict[str, str]):
     """Items by name as Windows keeps them: 1280 characters at most. `Items` by the methods it has."""
 
