@@ -41,64 +41,78 @@ def examine(
 
     Takes half a minute at worst. Raises UsageError for what cannot be a profile's name; everything else is a finding.
     """
-    machine = subject.Subject(subject.MACHINE)
-    places: list[settings.Places] = []
-    home = machine.tried("home", lambda: _home(environ, places))
-    names = _names(profile, places)
-    patients = _patients(names, environ) if home.level != "red" else []
-    targets = list(dict.fromkeys(target for patient in patients if (target := patient.target) is not None))
-    if not patients:
-        targets = [_USUAL]  # nothing tells which authority is meant
-    visits = [network.Visit(target, environ) for target in targets]
+    if profile is not None:
+        settings.check_profile_name(profile)
+    ward = _Ward(environ, profile)
+    home = _Group(subject.MACHINE, ward.admit, PROFILE_SECONDS).findings()
+    patients = list(ward.patients)
+    visits = [network.Visit(target, environ) for target in _targets(patients)]
     in_keyring = any(patient.is_in_keyring for patient in patients)
+    # One profile after the other: they share a keyring, which answers the slower the more ask at a time.
     groups = [
-        _Group(subject.MACHINE, lambda: session.look(environ, places[0] if places else None, in_keyring=in_keyring)),
+        _Group(subject.MACHINE, lambda: session.look(environ, ward.places, in_keyring=in_keyring), PROFILE_SECONDS),
         *(_Group(visit.host, visit.look, _VISIT_SECONDS) for visit in visits),
-        *(_Group(patient.about.about, _looker(patient, forecast)) for patient in patients),
+        _Group("profiles", lambda: _look_at_all(patients, forecast), PROFILE_SECONDS + len(patients)),
     ]
     session_findings, *others = [group.findings() for group in groups]
+    machine = subject.Subject(subject.MACHINE)
     findings = [
         machine.tried(versions.NAME, versions.look),
-        home,
+        *home,
         machine.tried(moment.NAME, lambda: moment.look(visits)),
         machine.tried(display.NAME, lambda: display.look(terminal)),
         *session_findings,
+        *(finding for group in others for finding in group),
     ]
-    findings += [finding for group in others for finding in group]
-    if len(names) > _MOST:
-        words = f"{len(names) - _MOST} more profiles were not looked at; name one with --profile"
-        findings.append(machine.skipped("profiles", words))
+    if ward.left_out:
+        words = f"{ward.left_out} more were not looked at; name one with --profile"
+        findings.append(subject.Subject("other profiles").skipped("profiles", words))
     return findings
 
 
-def _home(environ: Mapping[str, str], places: list[settings.Places]) -> models.Finding:
-    found = settings.locate(environ)
-    settings.check_home_owner(environ)
-    places.append(found)
-    return files.look_at_home(found, environ)
+class _Ward:
+    """Who is to be examined: `places` is where our files lie, None where nothing says it; `left_out` counts the others."""
+
+    def __init__(self, environ: Mapping[str, str], profile: str | None) -> None:
+        self._environ = environ
+        self._profile = profile
+        self.places: settings.Places | None = None
+        self.patients: list[profiles.Patient] = []
+        self.left_out = 0
+
+    def admit(self) -> Iterator[models.Finding]:
+        """Find the profiles and read their settings; yield whether there is a place for them."""
+        home = subject.Subject(subject.MACHINE).tried("home", self._home)
+        yield home
+        if home.level == "red" or self.places is None:
+            return
+        names = (self._profile,) if self._profile is not None else self.places.profile_names() or ("default",)
+        self.left_out = max(0, len(names) - _MOST)
+        for name in names[:_MOST]:
+            work = workplace.Workplace(name, flags={}, environ=self._environ)
+            self.patients.append(profiles.Patient(work))
+
+    def _home(self) -> models.Finding:
+        self.places = settings.locate(self._environ)
+        settings.check_home_owner(self._environ)
+        return files.look_at_home(self.places, self._environ)
 
 
-def _names(profile: str | None, places: list[settings.Places]) -> tuple[str, ...]:
-    if profile is not None:
-        return (settings.check_profile_name(profile),)
-    names = places[0].profile_names() if places else ()
-    return names or ("default",)
+def _targets(patients: list[profiles.Patient]) -> tuple[network.Target, ...]:
+    if not patients:
+        return (_USUAL,)  # nothing tells which authority is meant
+    return tuple(dict.fromkeys(target for patient in patients if (target := patient.target) is not None))
 
 
-def _patients(names: tuple[str, ...], environ: Mapping[str, str]) -> list[profiles.Patient]:
-    return [profiles.Patient(workplace.Workplace(name, flags={}, environ=environ)) for name in names[:_MOST]]
-
-
-def _looker(patient: profiles.Patient, forecast: profiles.Forecaster) -> Callable[[], Iterator[models.Finding]]:
-    return lambda: patient.look(forecast)
+def _look_at_all(patients: list[profiles.Patient], forecast: profiles.Forecaster) -> Iterator[models.Finding]:
+    for patient in patients:
+        yield from patient.look(forecast)
 
 
 class _Group:
     """Checks that come one after the other, on a thread of their own: a dead disk must not hold the other checks."""
 
-    def __init__(
-        self, about: str, look: Callable[[], Iterator[models.Finding]], seconds: float = PROFILE_SECONDS
-    ) -> None:
+    def __init__(self, about: str, look: Callable[[], Iterator[models.Finding]], seconds: float) -> None:
         self._about = about
         self._look = look
         self._seconds = seconds
@@ -116,7 +130,7 @@ class _Group:
                 f"the next check did not end within {self._seconds:.0f} seconds",
                 hint="look at what does not answer, a disk or a network: dmesg",
             )
-            found.append(subject.Subject(self._about).red("time", late))
+            found.append(subject.Subject(found[-1].about if found else self._about).red("time", late))
         return found
 
     def _run(self) -> None:

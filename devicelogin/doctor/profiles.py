@@ -6,7 +6,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING
 
-from devicelogin import errors, hints, secret_store, settings
+from devicelogin import errors, hints, redaction, secret_store, settings
 from devicelogin.client import reporting
 from devicelogin.doctor import files, network, subject
 
@@ -55,6 +55,8 @@ class Patient:
     def look(self, forecast: Forecaster) -> Iterator[models.Finding]:
         """Yield what is found, the settings first. The store may take its five seconds."""
         yield self._settings
+        if self.chosen is None:
+            yield self.about.skipped("authority", "the settings must be right first")
         yield from files.look(self.work, is_saved=self.sign_in is not None)
         yield self.about.tried("store", self._look_at_store)
         yield self.about.tried("sign-in", lambda: self._look_at_sign_in(forecast))
@@ -114,14 +116,14 @@ class Patient:
             return self.about.skipped("sign-in", "its files must be right first")
         if status.sign_in is None:
             return self.about.yellow("sign-in", "nobody is signed in", hint=login)
-        who = status.sign_in.account.username
+        who = redaction.printable(status.sign_in.account.username)
         if status.needs_login:
             raise errors.LoginRequiredError(f"{who} must sign in again: {status.reason}", hint=login)
         expected = forecast(status)
-        words = f"{who}; lasts {expected.words}" if expected.words else who
-        if expected.level in {"warning", "critical"}:
+        if status.lasts_until is not None and expected.level in {"warning", "critical"}:
+            words = f"{who}; unused it ends on {status.lasts_until.date().isoformat()}, in {expected.days_left} days"
             return self.about.yellow("sign-in", words, hint=hints.command("token --force-refresh", self.work.profile))
-        return self.about.green("sign-in", words)
+        return self.about.green("sign-in", f"{who}; lasts {expected.words}" if expected.words else who)
 
 
 _DEFAULT = "default"
