@@ -59,6 +59,10 @@ class Invocation:
         """Tell whether a person sits at a terminal: nothing prompts unless stdin and stderr are terminals."""
         return _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
 
+    def is_at_display(self) -> bool:
+        """Tell whether that person also has a display, on which a keyring may ask for its password."""
+        return self.can_ask() and bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
 
 def profile_option(command: Command) -> Command:
     """Let `--profile` stand after the command as well."""

@@ -87,7 +87,7 @@ def command(invocation: Invocation, /, clock_wait: clock.ClockWait, **options: o
     wishes = signing_in.Options(
         expect_user=expected,
         replace=replace,
-        patient=invocation.can_ask() and bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")),
+        patient=invocation.is_at_display(),
     )
     if as_json:
         sign_in_with_events(invocation, flags, wishes, if_needed=if_needed)

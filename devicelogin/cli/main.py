@@ -28,6 +28,7 @@ _COMMANDS = {
     "graph": "Call Microsoft Graph.",
     "status": "Who is signed in, where that is kept, how long it lasts.",
     "logout": "Delete the saved sign-in.",
+    "store": "Move the saved sign-in to the keyring or to a file.",
     "doctor": "Check this machine; rehearse cron.",
     "keepalive": "Refresh what was not used for a week; a daily job that does.",
 }

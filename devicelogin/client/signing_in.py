@@ -273,7 +273,7 @@ class _Login:
         try:
             self._store.save(record)
         except errors.DeviceLoginError:
-            self._take_back(sign_in)
+            unfinished.take_back(self._work, self._store, self._old)
             raise
         # The provider's clock if it said: it is right also where this machine's is not.
         now = int(answer.server_date if answer.server_date is not None else time.time())
@@ -283,33 +283,14 @@ class _Login:
             secret_store.write_sign_in(paths, done)
         return done
 
-    def _take_back(self, sign_in: models.SignIn) -> None:
-        """After a save that failed: no trace of what is not there, no secret without its trace.
-
-        Where the old secret lies in the same place the store has kept it. Elsewhere, what may have been written must be
-        gone before its trace goes; until then it stays "pending". A signal in the middle of a save leaves it so as well.
-        """
-        paths, old = self._work.paths, self._old
-        with contextlib.suppress(errors.DeviceLoginError):
-            if old is None:
-                self._store.delete()
-            elif not old.location.is_same_place(sign_in.location):
-                unfinished.delete_elsewhere(self._work, self._store, old)
-            if old is not None:
-                secret_store.write_sign_in(paths, old)
-            else:
-                secret_store.remove_sign_in(paths)
-
     def _has_deleted_old_secret(self, sign_in: models.SignIn) -> bool:
         """Delete the secret in the place that is left; False: it is still there, and has to stay traced."""
         work = self._work
         secret_store.remove_set_aside(work.paths)
         if sign_in.previous is None or work.given_store is not None:
             return True
-        left = dataclasses.replace(sign_in, location=sign_in.previous)
         try:
-            unfinished.delete_elsewhere(work, work.open_store(left), sign_in)
-            work.open_store(left, name="access").delete()
+            unfinished.delete_left(work, sign_in.previous, sign_in)
         except errors.DeviceLoginError as error:
             self._observer.note(
                 f"the old saved sign-in could not be deleted and stays until the next login or logout: {error.message}"

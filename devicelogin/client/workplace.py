@@ -71,22 +71,26 @@ class Workplace:
 
     def token_cache(self, chosen: resolve.Settings) -> cache_directory.TokenCache:
         """Return the cache of this profile's access tokens."""
-        from devicelogin import secret_store
         from devicelogin.tokens import cache_directory
 
-        spare = None
-        if self.given_store is None:
-            try:
-                trace = secret_store.read_sign_in(self.paths)
-            except errors.DeviceLoginError:
-                trace = None
-            spare = self.open_store(trace, name="access") if trace is not None else None
         return cache_directory.TokenCache(
             self.paths,
             enabled=chosen.cache.value == "on",
-            spare=spare,
+            spare=self._spare_store,
             min_valid=chosen.min_valid.value if chosen.min_valid.source.startswith("profile") else None,
         )
+
+    def _spare_store(self) -> secret_store.SecretStore | None:
+        """Return where access tokens are kept for want of memory: beside the sign-in, wherever that is now."""
+        from devicelogin import secret_store
+
+        if self.given_store is not None:
+            return None
+        try:
+            trace = secret_store.read_sign_in(self.paths)
+        except errors.DeviceLoginError:
+            return None
+        return self.open_store(trace, name="access") if trace is not None else None
 
     def silent_tokens(self, turn: turns.Turn | None = None) -> silent.SilentTokens:
         """Return what gives access tokens without a person; `turn` is one that was taken already."""

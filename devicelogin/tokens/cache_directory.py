@@ -12,6 +12,8 @@ from devicelogin import errors, models, private_files
 from devicelogin.tokens import access_cache
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from devicelogin.secret_store import SecretStore
     from devicelogin.settings.paths import ProfilePaths
 
@@ -25,8 +27,9 @@ _MOST_STORED = 4
 class TokenCache:
     """The cached access tokens of one profile.
 
-    `spare` is the secret store that serves where this machine has no private memory (design decision D5); None turns
-    that off. With `enabled` false nothing is read or written. `min_valid` is what the profile wants a token to last.
+    `spare` returns the secret store that serves where this machine has no private memory (design decision D5), None for
+    none; it is asked each time, because a sign-in may be moved meanwhile. With `enabled` false nothing is read or written.
+    `min_valid` is what the profile wants a token to last.
     """
 
     def __init__(
@@ -34,7 +37,7 @@ class TokenCache:
         paths: ProfilePaths,
         *,
         enabled: bool = True,
-        spare: SecretStore | None = None,
+        spare: Callable[[], SecretStore | None] = lambda: None,
         min_valid: float | None = None,
     ) -> None:
         self.min_valid = min_valid
@@ -50,9 +53,9 @@ class TokenCache:
             found = access_cache.read(self._paths.cache, asked, self._paths.profile_file, self._paths.sign_in)
             if found is not None:
                 return found
-        if self._spare is None or self._memory() is not None:
+        if self._memory() is not None:
             return None
-        return next((entry for entry in self._stored() if entry.asked == asked), None)
+        return next((entry for entry in self._stored(self._spare()) if entry.asked == asked), None)
 
     def write(self, entry: access_cache.Entry) -> None:
         """Keep `entry`. Failure is silent: the caller has its token, and the next call refreshes."""
@@ -65,10 +68,12 @@ class TokenCache:
                 private_files.replace(
                     os.path.join(directory, access_cache.file_name(entry.asked)), entry.render().encode()
                 )
-            elif self._spare is not None:
-                others = [other for other in self._stored() if other.asked != entry.asked]
+                return
+            spare = self._spare()
+            if spare is not None:
+                others = [other for other in self._stored(spare) if other.asked != entry.asked]
                 texts = [kept.render() for kept in [entry, *others][:_MOST_STORED]]
-                self._spare.save(models.SecretRecord(generation=int(time.time()), text="\0".join(texts)))
+                spare.save(models.SecretRecord(generation=int(time.time()), text="\0".join(texts)))
 
     def clear(self) -> None:
         """Delete every cached token of this profile and verify it. Raises StoreUnusableError where one remains."""
@@ -79,18 +84,19 @@ class TokenCache:
                     private_files.remove(os.path.join(directory, name))
             with contextlib.suppress(OSError):
                 os.rmdir(directory)
-        if self._spare is not None:
-            self._spare.delete()
+        spare = self._spare()
+        if spare is not None:
+            spare.delete()
 
     def _memory(self) -> str | None:
         directory = self._paths.cache
         return directory if directory is not None and is_memory(directory) else None
 
-    def _stored(self) -> list[access_cache.Entry]:
-        if self._spare is None:
+    def _stored(self, spare: SecretStore | None) -> list[access_cache.Entry]:
+        if spare is None:
             return []
         try:
-            record = self._spare.load()
+            record = spare.load()
         except errors.DeviceLoginError:
             return []  # derived and disposable: a damaged one is written anew
         entries = [access_cache.parse(text) for text in record.text.split("\0")] if record is not None else []

@@ -33,6 +33,12 @@ EARLY_PAUSE = 60.0
 #: How long must a token last to be printed although the refresh that was due failed (seconds)?
 STILL_USEFUL = 60.0
 
+#: What says that a keyring is not there, or not open, for this process, and may well be for another one?
+_OUT_OF_REACH = frozenset(
+    {"store_locked", "store_hung", "store_no_bus", "store_dead_bus", "store_no_backend", "store_no_collection"}
+    | {"store_no_logon_session", "store_not_viable", "store_failed"}
+)
+
 
 class Refresher(Protocol):
     """Who can exchange a saved refresh token at the provider it belongs to."""
@@ -180,17 +186,19 @@ class SilentTokens:
         places = [trace.location, *([trace.previous] if trace.previous is not None else [])]
         for location in places:
             store = self._open_store(dataclasses.replace(trace, location=location))
-            record = store.load()
+            try:
+                record = store.load()
+            except errors.StoreUnusableError as error:
+                raise out_of_reach(error, store.location, self._paths.profile) from error
             if record is None:
                 continue
             saved = secret_store.unpack_record(record, login=hints.login(self._paths.profile))
             if trace.state != "saved":
-                # A login was killed between saving and saying so. The record says whose it is; the trace follows it. Where
-                # an older secret still lies elsewhere, it stays traced for the next login or logout to delete.
-                older = trace.previous if location == trace.location != trace.previous else None
-                secret_store.write_sign_in(
-                    self._paths, dataclasses.replace(saved.sign_in, state="saved", previous=older)
-                )
+                # A login was killed between saving and saying so. The record says whose it is; the trace follows it. The
+                # other place may hold a secret, or parts of one: it stays traced for whoever deletes it.
+                others = [other for other in places if not other.is_same_place(location)]
+                found = dataclasses.replace(saved.sign_in, state="saved", previous=others[0] if others else None)
+                secret_store.write_sign_in(self._paths, found)
             return store, record, saved
         gone = not_signed_in(self._paths.profile)
         if trace.state == "saved":
@@ -236,6 +244,23 @@ def not_signed_in(profile: str) -> errors.LoginRequiredError:
     """Return the error for a profile that has no saved sign-in."""
     return errors.LoginRequiredError(
         f"nobody is signed in to the profile {profile}", hint=f"sign in once at a terminal: {hints.login(profile)}"
+    )
+
+
+def out_of_reach(
+    error: errors.StoreUnusableError, place: models.StoreLocation, profile: str
+) -> errors.StoreUnusableError:
+    """Return the error for a saved sign-in in a keyring that does not answer here; other errors of stores as they are.
+
+    Whoever signs in is told to choose another store. A sign-in that is saved need only be moved, from where it was made.
+    """
+    if not place.kind.startswith("keyring") or error.code not in _OUT_OF_REACH:
+        return error
+    return errors.StoreUnusableError(
+        f"this profile's sign-in is in a keyring that cannot be read from here: {error.message}",
+        hint=f"for jobs, run once in the session where it opens: {hints.command('store move --to file', profile)}",
+        detail=error.detail,
+        code=error.code,
     )
 
 

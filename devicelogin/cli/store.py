@@ -1,0 +1,68 @@
+"""`devicelogin store move`: the saved sign-in, brought to another store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from devicelogin import errors, redaction
+from devicelogin.cli import output, unlocking
+from devicelogin.cli.invocation import Invocation, profile_option
+from devicelogin.client import moving
+from devicelogin.settings import shapes
+from devicelogin.terminal import messages
+
+if TYPE_CHECKING:
+    from devicelogin.client.moving import Outcome
+
+_HELP = """Move the saved sign-in to another store; nobody has to sign in again.
+
+It is copied, read back, and then deleted where it was. Run it where both stores can be reached: a sign-in in a keyring
+moves to a file in the session in which that keyring is unlocked, and from then on cron jobs can use it.
+
+\b
+  devicelogin store move --to file
+  devicelogin store move --to keyring
+
+Where the sign-in lies in the file already, it is sealed anew if the profile names another key or bind.
+"""
+
+
+@click.group("store", invoke_without_command=True, short_help="Move the saved sign-in to another store.")
+@click.pass_context
+def command(context: click.Context) -> None:
+    """Keep the saved sign-in elsewhere."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@command.command("move", help=_HELP, short_help="Move the saved sign-in to another store.")
+@profile_option
+@click.option("--to", "kind", required=True, metavar="STORE", help="keyring, file or keyring:module.Class.")
+@click.pass_obj
+def _move(invocation: Invocation, *, kind: str) -> None:
+    work = unlocking.let_ask(invocation, invocation.workplace({"store": _checked(kind)}))
+    outcome = moving.move(work, patient=invocation.is_at_display())
+    for note in outcome.notes:
+        output.say(messages.warning_line(note))
+    if not invocation.quiet:
+        output.say(_sentence(invocation.profile_name, outcome))
+
+
+def _checked(kind: str) -> str:
+    try:
+        store = shapes.store(kind)
+    except shapes.BadValueError as bad:
+        raise errors.UsageError(
+            f"cannot move a sign-in: {bad.why}", hint="--to is one of keyring, file, keyring:module.Class"
+        ) from None
+    if store == "auto":
+        raise errors.UsageError("--to auto names no store", hint="it is one of keyring, file, keyring:module.Class")
+    return store
+
+
+def _sentence(profile: str, outcome: Outcome) -> str:
+    who = redaction.printable(outcome.sign_in.account.username, limit=80)
+    what = "was moved; it is now" if outcome.moved else "was there already, and nothing was moved; it is"
+    return f"devicelogin: the sign-in of {who} (profile {profile}) {what} {outcome.protection}"

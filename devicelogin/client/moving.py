@@ -1,0 +1,165 @@
+"""A saved sign-in on its way to another store: copied, read back, and only then deleted where it was.
+
+At every moment the trace says which of the two places counts and names the other one, so whoever is killed leaves a
+sign-in that works and no secret that is forgotten; running it again finishes it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from devicelogin import errors, hints, models, private_files, secret_store, settings
+from devicelogin.client import preparing, unfinished
+from devicelogin.tokens import cache_directory, silent
+
+if TYPE_CHECKING:
+    from devicelogin.client.workplace import Workplace
+    from devicelogin.settings import resolve
+
+#: How long does a move wait for a sign-in or another move that is running (seconds)? A move takes a few.
+WAIT_SECONDS = 20.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Where the sign-in is now and what protects it there; `moved` is false where it was there already."""
+
+    sign_in: models.SignIn
+    protection: str
+    moved: bool
+    notes: tuple[str, ...] = ()
+
+
+def move(work: Workplace, *, patient: bool = False) -> Outcome:
+    """Move the saved sign-in of the profile to the store that the settings of `work` name. Safe to repeat.
+
+    `patient`: a person sits at a display and may type the keyring's password. Raises LoginRequiredError where nobody is
+    signed in, StoreUnusableError and DataBadError where one of the two stores fails, TryLaterError where the profile is
+    busy; the sign-in is then where it was, unless the error says that only the old copy remains.
+    """
+    chosen = work.settings()
+    with secret_store.ProfileLock(work.paths, path=work.paths.login_lock, wait_seconds=WAIT_SECONDS):
+        # A sign-in that is running has noted where the old secret lies; it must not be elsewhere when it ends.
+        found = _signed_in(work, unfinished.read_settled(work))
+        target = None if _is_there(work, chosen, found) else _tried_out(work, chosen, found, patient=patient)
+        with secret_store.ProfileLock(work.paths):
+            found = _signed_in(work, unfinished.settle(work))
+            if target is not None:
+                preparing.check_room(work, target, found)
+                found = _copied(work, found, target)
+            note = _write_profile(work, chosen.store.value, moved=target is not None)
+            found = _without_old_copy(work, found)
+            if target is not None:
+                _forget_derived(work, found)
+    protection = work.open_store(found).protection
+    return Outcome(sign_in=found, protection=protection, moved=target is not None, notes=(note,) if note else ())
+
+
+def _signed_in(work: Workplace, found: models.SignIn | None) -> models.SignIn:
+    if found is None:
+        raise silent.not_signed_in(work.profile)
+    return found
+
+
+def _is_there(work: Workplace, chosen: resolve.Settings, found: models.SignIn) -> bool:
+    """Tell whether the sign-in lies where it is wished, sealed as the profile wishes if it wishes anything."""
+    place = found.location
+    if place.kind != chosen.store.value or place.kind != "file":
+        return place.kind == chosen.store.value
+    wanted = (preparing.key_source(chosen, found), chosen.bind.value or place.bind)
+    return wanted == (place.key, place.bind) and not secret_store.needs_other_key(work.paths, place)
+
+
+def _tried_out(
+    work: Workplace, chosen: resolve.Settings, found: models.SignIn, *, patient: bool
+) -> secret_store.SecretStore:
+    """Return the store to move to. Whatever can fail, fails here, and whoever can be asked, is, before anything changes."""
+    preparing.try_profile(work, chosen)
+    source = secret_store.open_store(found.location, work.paths, patient=patient, supply=work.key_supply)
+    try:
+        source.load()
+    except errors.StoreUnusableError as error:
+        raise silent.out_of_reach(error, found.location, work.profile) from error
+    try:
+        return preparing.choose_store(work, chosen, found, patient=patient)
+    except errors.StoreUnusableError as error:
+        if chosen.store.value != "file":
+            # The store's own advice is for who signs in: to take the sealed file.
+            error.hint = f"it stays in {_named(found.location)}; run this again in a session where the keyring opens"
+        raise
+
+
+def _copied(work: Workplace, found: models.SignIn, target: secret_store.SecretStore) -> models.SignIn:
+    """Save the record of `found` in `target` and let that one count; return the new trace, which names the old place."""
+    record = work.open_store(found).load()
+    if record is None:
+        raise silent.not_signed_in(work.profile)
+    saved = secret_store.unpack_record(record, login=hints.login(work.profile))
+    moved = dataclasses.replace(saved.sign_in, state="saved", location=target.location, previous=None)
+    copy = secret_store.pack_record(dataclasses.replace(saved, sign_in=moved), generation=record.generation)
+    # Within one place the store replaces the record whole, and there is no second one to name.
+    elsewhere = not target.location.is_same_place(found.location)
+    if elsewhere:
+        # Not "pending" with the new place first, as a login writes it: the old one still counts, also where the new one
+        # cannot be asked.
+        secret_store.write_sign_in(work.paths, dataclasses.replace(found, previous=target.location))
+    try:
+        target.save(copy)
+        if target.load() != copy:
+            raise errors.StoreUnusableError(
+                f"{_named(target.location)} lost what it was given; the sign-in stays where it was",
+                hint="look at what keeps it, or choose another store",
+                code="lost",
+            )
+        moved_from = found.location if elsewhere else None
+        secret_store.write_sign_in(work.paths, dataclasses.replace(moved, previous=moved_from))
+    except errors.DeviceLoginError:
+        if elsewhere:
+            unfinished.take_back(work, target, found)
+        raise
+    return dataclasses.replace(moved, previous=moved_from)
+
+
+def _without_old_copy(work: Workplace, found: models.SignIn) -> models.SignIn:
+    """Delete what the old place still holds. Raises StoreUnusableError, and the trace goes on naming it."""
+    if found.previous is None:
+        return found
+    try:
+        unfinished.delete_left(work, found.previous, found)
+    except errors.DeviceLoginError as error:
+        again = hints.command(f"store move --to {found.location.kind}", work.profile)
+        raise errors.StoreUnusableError(
+            f"the sign-in is in {_named(found.location)} now and works; its old copy in {_named(found.previous)} could not be "
+            f"deleted: {error.message}",
+            hint=f"delete that where it can be reached: {again}",
+            detail=error.detail,
+            code=error.code,
+        ) from error
+    settled = dataclasses.replace(found, previous=None)
+    secret_store.write_sign_in(work.paths, settled)
+    return settled
+
+
+def _write_profile(work: Workplace, kind: str, *, moved: bool) -> str | None:
+    """Let the profile name the new store; return a remark where it cannot be written."""
+    try:
+        written = settings.read_profile(work.paths).values.get("store")
+        if moved or written is not None:
+            settings.write_profile(work.paths, {"store": kind})
+    except errors.DeviceLoginError as error:
+        return f"the profile could not be written, so the next login may choose another store: {error.message}"
+    return None
+
+
+def _forget_derived(work: Workplace, found: models.SignIn) -> None:
+    """Delete the cached access tokens, which the new trace made void, and a key file that opens nothing any more."""
+    cache_directory.TokenCache(work.paths, spare=lambda: work.open_store(found, name="access")).clear()
+    if found.location.key != "file":
+        private_files.remove(work.paths.key_file)
+
+
+def _named(place: models.StoreLocation) -> str:
+    if place.kind == "file":
+        return "the sealed file"
+    return "the OS keyring" if place.kind == "keyring" else f"the keyring {place.kind.removeprefix('keyring:')}"
