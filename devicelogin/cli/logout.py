@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devicelogin import client, errors, redaction, settings
+from devicelogin import client, errors, hints, redaction, settings
 from devicelogin.cli import output
 from devicelogin.cli.invocation import Invocation, profile_option
 from devicelogin.client import signing_out
@@ -40,12 +40,20 @@ def command(invocation: Invocation, *, every: bool) -> None:
             _tell(name, signing_out.logout(work), quiet=invocation.quiet)
         except errors.DeviceLoginError as error:
             # One store that is locked must not keep the others' secrets alive.
-            output.say(f"devicelogin: profile {name}: {redaction.printable(error.message)}")
-            failed = error
+            if every:
+                output.say(f"devicelogin: profile {name}: {redaction.printable(error.message)}")
+            failed = _in_place(error, name)
     if every and not names and not invocation.quiet:
         output.say("devicelogin: nobody was signed in")
     if failed is not None:
         raise failed
+
+
+def _in_place(error: errors.DeviceLoginError, name: str) -> errors.DeviceLoginError:
+    """Return `error` with a hint that is one for who wants to be signed out: another store would not help."""
+    if (error.hint or "").endswith("--store file"):
+        error.hint = f"nothing was deleted; repeat this where that keyring is open: {hints.command('logout', name)}"
+    return error
 
 
 def _tell(name: str, outcome: Outcome, *, quiet: bool) -> None:

@@ -183,6 +183,8 @@ def _open_backend(kind: str, name: str | None) -> keyring_backend.KeyringBackend
         except _RefusedError as error:
             if error.reason not in {"no-class", "not-viable"}:
                 raise
+            if _is_bus_dead(error):
+                raise _RefusedError("dead-bus") from error
     raise _RefusedError("no-bus" if _lacks_bus() else "no-backend")
 
 
@@ -233,7 +235,7 @@ def _reason(error: Exception) -> str:
         return "no-collection"
     if type(error).__name__ == "SecretServiceNotAvailableException":
         return "died"
-    if isinstance(error, _NOBODY_LISTENS) and error.filename is None and not _lacks_bus():
+    if _is_bus_dead(error):
         return "dead-bus"
     if _first_number(error) == _WINDOWS_NO_SUCH_LOGON_SESSION:
         return "no-logon-session"
@@ -247,6 +249,15 @@ def _reason(error: Exception) -> str:
         (EOFError, "died"),
     )
     return next((reason for kind, reason in reasons if isinstance(error, kind)), "failed")
+
+
+def _is_bus_dead(error: BaseException | None) -> bool:
+    """Tell whether `error` comes from a session bus that does not take us."""
+    while error is not None:
+        if isinstance(error, _NOBODY_LISTENS) and error.filename is None:
+            return not _lacks_bus()
+        error = error.__cause__
+    return False
 
 
 #: CredWrite in a network logon (SSH, WinRM) of Windows.
