@@ -185,39 +185,37 @@ def _lingers(invocation: Invocation) -> bool:
 
 
 def _shown(jobs: Sequence[schedule.Installed], last: keep_alive_record.LastRun | None) -> str:
-    lines = [] if jobs else ["not installed; to install it: devicelogin keepalive install"]
+    facts: list[tuple[str, str]] = []
     for job in jobs:
-        lines.append(f"installed  as a {'systemd timer' if job.kind == 'timer' else 'crontab line'}: {job.where}")
-        lines.append(f"runs       {job.how}")
-        when = "at times that its owner chose" if job.next_run is None else f"{_local(job.next_run)}"
-        lines.append(f"next       {when}")
+        kind = "a systemd timer" if job.kind == "timer" else "a crontab line"
+        when = "at times that its owner chose" if job.next_run is None else _local(job.next_run)
+        facts += [("installed", f"as {kind}: {job.where}"), ("runs", job.how), ("next", when)]
         if job.remark is not None:
-            lines.append(f"warning    {job.remark}")
-    if last is None:
-        lines.append("last run   never, as far as is known")
-        return "\n".join(lines) + "\n"
-    counts = collections.Counter(noted.outcome for noted in last.profiles.values())
-    words = ", ".join(f"{count} {outcome.replace('-', ' ')}" for outcome, count in sorted(counts.items()))
-    lines.append(f"last run   {_local(last.at)}: {words or 'nobody was signed in'}")
-    lines += [
-        f"failed     profile {name} ({noted.exit_code}): {noted.message}"
-        for name, noted in last.profiles.items()
-        if noted.exit_code
-    ]
-    return "".join(redaction.printable(line, limit=2000) + "\n" for line in lines)
+            facts.append(("warning", job.remark))
+    if not jobs:
+        facts.append(("installed", "no; to install it: devicelogin keepalive install"))
+    facts.append(("last run", "never, as far as is known" if last is None else f"{_local(last.at)}: {_outcomes(last)}"))
+    for name, noted in () if last is None else last.profiles.items():
+        if noted.exit_code:
+            facts.append(("failed", f"profile {name} ({noted.exit_code}): {noted.message}"))
+    return "".join(f"{label:<11}{redaction.printable(value, limit=2000)}\n" for label, value in facts)
+
+
+def _outcomes(last: keep_alive_record.LastRun) -> str:
+    counts = collections.Counter(noted.outcome.replace("-", " ") for noted in last.profiles.values())
+    return ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "nobody was signed in"
 
 
 def _shown_as_json(jobs: Sequence[schedule.Installed], last: keep_alive_record.LastRun | None) -> str:
+    last_run = None
+    if last is not None:
+        profiles = {name: dataclasses.asdict(noted) for name, noted in last.profiles.items()}
+        last_run = {"at": _utc(last.at), "profiles": profiles}
     fields: dict[str, object] = {
         "format_version": 1,
         "installed": bool(jobs),
         "jobs": [{**dataclasses.asdict(job), "next_run": _utc(job.next_run)} for job in jobs],
-        "last_run": None
-        if last is None
-        else {
-            "at": _utc(last.at),
-            "profiles": {name: dataclasses.asdict(noted) for name, noted in last.profiles.items()},
-        },
+        "last_run": last_run,
     }
     return json.dumps(fields) + "\n"
 

@@ -21,8 +21,11 @@ END = "# devicelogin keepalive end"
 #: What is the `code` of the error that somebody edited the markers?
 MARKERS = "crontab_markers"
 
+#: How does Debian's `crontab -l` show control characters?
+_SPELLED = {b"\r": rb"\r", b"\b": rb"\b"}
+
 _BLOCK = re.compile(rf"^{re.escape(BEGIN)}\n(.*?)^{re.escape(END)}(?:\n|\Z)".encode(), re.MULTILINE | re.DOTALL)
-_MARKER = re.compile(rf"^(?:{re.escape(BEGIN)}|{re.escape(END)})[ \t]*$".encode(), re.MULTILINE)
+_MARKER = re.compile(rf"^(?:{re.escape(BEGIN)}|{re.escape(END)})[ \t\r]*$".encode(), re.MULTILINE)
 _DAILY = re.compile(r"([0-9]{1,2})[ \t]+([0-9]{1,2})[ \t]+\*[ \t]+\*[ \t]+\*[ \t]")
 
 #: What do the crontab programs say where there is none yet (Debian's, cronie's, busybox's)?
@@ -48,7 +51,7 @@ def read(environ: Mapping[str, str]) -> bytes:
     """Return the user's whole crontab, empty where there is none. Raises ConfigError where it cannot be read."""
     outcome = _run(["crontab", "-l"], environ)
     if outcome.status == 0:
-        return outcome.output
+        return _unescaped(environ, outcome.output)
     if outcome.status is not None and _NONE_YET.search(outcome.diagnostics):
         return b""
     raise _refused("read", outcome)
@@ -63,7 +66,7 @@ def ours(content: bytes) -> str | None:
             hint="delete them and what is ours between them: crontab -e",
             code=MARKERS,
         )
-    return None if not blocks else redaction.printable(blocks[0].decode("utf-8", "replace").strip(), limit=2000)
+    return None if not blocks else blocks[0].decode("utf-8", "surrogateescape").removesuffix("\n")
 
 
 def time_of_day(own_line: str) -> jobs.TimeOfDay | None:
@@ -88,6 +91,26 @@ def put(environ: Mapping[str, str], content: bytes, own_line: str) -> None:
 def take_out(environ: Mapping[str, str], content: bytes) -> None:
     """Take our lines out of the crontab `content`. Raises ConfigError where that fails."""
     _write(environ, _BLOCK.sub(b"", content))
+
+
+def _unescaped(environ: Mapping[str, str], listed: bytes) -> bytes:
+    """Return what a crontab holds of which `crontab -l` says `listed`: Debian's spells two control characters.
+
+    Written back as they are shown, a DOS line end would become part of a command. An editor is given the file itself, so
+    `cat` is made the editor.
+    """
+    if not any(shown in listed for shown in _SPELLED.values()):
+        return listed
+    outcome = _run(["crontab", "-e"], {**environ, "VISUAL": "cat", "EDITOR": "cat"})
+    spelled = outcome.output
+    for character, shown in _SPELLED.items():
+        spelled = spelled.replace(character, shown)
+    if listed not in (outcome.output, spelled):
+        raise errors.ConfigError(
+            "the crontab has characters in it that this program could not write back as they are",
+            hint="look for control characters: crontab -l",
+        )
+    return outcome.output
 
 
 def _write(environ: Mapping[str, str], content: bytes) -> None:

@@ -15,6 +15,8 @@ from devicelogin.unattended import job as jobs
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_CRONTAB = "your crontab (crontab -l)"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
@@ -69,10 +71,14 @@ def installed(environ: Mapping[str, str], *, lingers: bool, now: float | None = 
     units = timer.read(environ)
     if units is not None:
         found.append(_as_timer(environ, units, job, lingers=lingers, now=moment))
-    with contextlib.suppress(errors.ConfigError):
+    try:
         line = crontab.ours(crontab.read(environ))
         if line is not None:
             found.append(_as_line(line, job, moment))
+    except errors.ConfigError as error:
+        if error.code == crontab.MARKERS:
+            damaged = Installed(kind="crontab", where=_CRONTAB, how="nobody knows", next_run=None, remark=error.message)
+            found.append(damaged)
     return tuple(found)
 
 
@@ -159,7 +165,7 @@ def _as_line(line: str, job: jobs.Job, now: float) -> Installed:
     at = crontab.time_of_day(line)
     remark = _other_than_now() if at is not None and line != crontab.line(job, at) else None
     next_run = None if at is None else at.next_after(now)
-    return Installed(kind="crontab", where="your crontab (crontab -l)", how=line, next_run=next_run, remark=remark)
+    return Installed(kind="crontab", where=_CRONTAB, how=line, next_run=next_run, remark=remark)
 
 
 def _other_than_now() -> str:

@@ -48,7 +48,9 @@ def units(job: jobs.Job, time_of_day: jobs.TimeOfDay) -> dict[str, str]:
     environment = "".join(f"Environment={_quoted(f'{name}={value}')}\n" for name, value in job.environment.items())
     # A colon before the program: a dollar sign in a path is no variable (systemd.service(5), from 244 on).
     colon = ":" if any("$" in word for word in job.command) else ""
-    command = colon + " ".join(map(_quoted, job.command))
+    # systemd takes no quotes and backslashes in the program's own name; as an argument they are welcome.
+    by_env = ("/usr/bin/env",) if set(job.command[0]) & set("'\"\\") else ()
+    command = colon + " ".join(map(_quoted, (*by_env, *job.command)))
     return {
         f"{NAME}.service": _SERVICE.format(command=command, environment=environment),
         f"{NAME}.timer": _TIMER.format(hour=time_of_day.hour, minute=time_of_day.minute, late=jobs.LATE_MINUTES),
