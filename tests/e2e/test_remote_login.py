@@ -5,24 +5,20 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
-import html
-import http.server
 import json
 import os
-import queue
 import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import hook_notes
+import inbox as inboxes
 import pytest
 import sandbox
 from conftest import need
-from emulator_client import Client
 
 from devicelogin import errors
 from devicelogin.client import signing_out
@@ -49,37 +45,10 @@ print("nobody" if done is None else done.account.username)
 """
 
 
-class Inbox(http.server.ThreadingHTTPServer):
-    """A server on this machine to which a hook posts; `messages` are the objects that came."""
-
-    def __init__(self) -> None:
-        self.messages: queue.Queue[dict[str, Any]] = queue.Queue()
-        inbox = self.messages
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                inbox.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(204)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/devicelogin"
-
-
-@pytest.fixture
-def inbox() -> Iterator[Inbox]:
-    with Inbox() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+@pytest.fixture(name="inbox")
+def open_inbox() -> Iterator[inboxes.Inbox]:
+    with inboxes.opened() as elsewhere:
+        yield elsewhere
 
 
 @pytest.fixture
@@ -88,7 +57,7 @@ def box() -> Iterator[sandbox.Box]:
         yield opened
 
 
-def wants(box: sandbox.Box, inbox: Inbox, **keys: object) -> None:
+def wants(box: sandbox.Box, inbox: inboxes.Inbox, **keys: object) -> None:
     """Let the owner opt in, with the recipe of the documentation."""
     wish = {"remote_login": True, "on_code": [sys.executable, str(WEBHOOK), inbox.url], **keys}
     hook_notes.add_to_profile(box.config, **{key: value for key, value in wish.items() if value is not None})
@@ -108,20 +77,6 @@ def start(box: sandbox.Box) -> subprocess.Popen[str]:
     )
 
 
-def hidden(page: str) -> dict[str, str]:
-    found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page)
-    return {name: html.unescape(value) for name, value in found}
-
-
-def approve_on_the_page(box: sandbox.Box, message: dict[str, Any], user: str) -> None:
-    """Do what a person does with a phone: open the address, enter the code, accept."""
-    with Client(box.emulator) as phone:
-        where = message["uri"]
-        question = phone.post(where, data=hidden(phone.get(where).text) | {"code": message["code"]})
-        form = hidden(question.text) | {"decision": "accept", "user": user}
-        assert phone.post(f"{where}/answer", data=form).status_code == 200
-
-
 def saved(box: sandbox.Box) -> dict[str, bytes]:
     """Return the files that a sign-in consists of."""
     files = [box.state / "default" / name for name in ("sign-in", "record", "times")]
@@ -137,7 +92,7 @@ def asked(box: sandbox.Box) -> list[str]:
     return notes
 
 
-def test_a_person_elsewhere_signs_the_box_in_again(box: sandbox.Box, inbox: Inbox, tmp_path: Path) -> None:
+def test_a_person_elsewhere_signs_the_box_in_again(box: sandbox.Box, inbox: inboxes.Inbox, tmp_path: Path) -> None:
     """Acceptance: the message comes with code, picture and reason; approved on the page, the next job gets its token."""
     need("zbarimg")
     box.sign_in()
@@ -158,21 +113,21 @@ def test_a_person_elsewhere_signs_the_box_in_again(box: sandbox.Box, inbox: Inbo
     ):
         assert fact in message["reason"]
     assert not any(secret in json.dumps(message) for secret in box.secrets())
-    approve_on_the_page(box, message, "ada@contoso.example")
+    inboxes.approve_on_the_page(box, message, "ada@contoso.example")
     out, _ = asking.communicate(timeout=sandbox.PATIENCE)
     assert (asking.returncode, out) == (0, "ada@contoso.example\n")
     assert box.token("--force-refresh")
     assert login_needed.told(box.workplace().paths) is None
 
 
-def test_another_account_replaces_nothing(box: sandbox.Box, inbox: Inbox) -> None:
+def test_another_account_replaces_nothing(box: sandbox.Box, inbox: inboxes.Inbox) -> None:
     """Acceptance: 5, whoever got hold of the code."""
     box.sign_in()
     wants(box, inbox)
     end_the_sign_in(box)
     before = saved(box)
     asking = start(box)
-    approve_on_the_page(box, inbox.messages.get(timeout=hook_notes.PATIENCE), GRACE)
+    inboxes.approve_on_the_page(box, inbox.messages.get(timeout=hook_notes.PATIENCE), GRACE)
     out, _ = asking.communicate(timeout=sandbox.PATIENCE)
     assert asking.returncode == 5
     assert out == f"{GRACE} signed in, but ada@contoso.example was asked to; nothing was changed\n"
@@ -180,7 +135,9 @@ def test_another_account_replaces_nothing(box: sandbox.Box, inbox: Inbox) -> Non
     assert box.run("token").status == 4
 
 
-def test_another_account_replaces_nothing_either_where_the_caller_would_let_it(box: sandbox.Box, inbox: Inbox) -> None:
+def test_another_account_replaces_nothing_either_where_the_caller_would_let_it(
+    box: sandbox.Box, inbox: inboxes.Inbox
+) -> None:
     """No option of a sign-in widens whom a code from afar is for."""
     box.sign_in()
     wants(box, inbox)
@@ -194,7 +151,7 @@ def test_another_account_replaces_nothing_either_where_the_caller_would_let_it(b
     assert saved(box) == before
 
 
-def test_nobody_is_asked_twice_within_six_hours(box: sandbox.Box, inbox: Inbox) -> None:
+def test_nobody_is_asked_twice_within_six_hours(box: sandbox.Box, inbox: inboxes.Inbox) -> None:
     """Also where the first one was approved, and the sign-in ended again."""
     box.sign_in()
     wants(box, inbox)
@@ -210,7 +167,7 @@ def test_nobody_is_asked_twice_within_six_hours(box: sandbox.Box, inbox: Inbox) 
     assert remote_login.ask(box.workplace(), note=print, options=sandbox.quick()) is not None
 
 
-def test_one_asks_at_a_time(box: sandbox.Box, inbox: Inbox) -> None:
+def test_one_asks_at_a_time(box: sandbox.Box, inbox: inboxes.Inbox) -> None:
     """Two runs at once send one message; a login at a terminal is not disturbed either."""
     box.sign_in()
     wants(box, inbox)
@@ -219,12 +176,12 @@ def test_one_asks_at_a_time(box: sandbox.Box, inbox: Inbox) -> None:
     message = inbox.messages.get(timeout=hook_notes.PATIENCE)
     assert "another process is asking" in asked(box)[0]
     assert box.run("login", *box.app()).status == 75
-    approve_on_the_page(box, message, "ada@contoso.example")
+    inboxes.approve_on_the_page(box, message, "ada@contoso.example")
     assert asking.communicate(timeout=sandbox.PATIENCE)[0] == "ada@contoso.example\n"
     assert inbox.messages.empty()
 
 
-def test_a_profile_that_never_wished_it_is_left_in_peace(box: sandbox.Box, inbox: Inbox) -> None:
+def test_a_profile_that_never_wished_it_is_left_in_peace(box: sandbox.Box, inbox: inboxes.Inbox) -> None:
     """Off by default, and not worth a remark."""
     box.sign_in()
     wants(box, inbox, remote_login=None)
@@ -232,7 +189,7 @@ def test_a_profile_that_never_wished_it_is_left_in_peace(box: sandbox.Box, inbox
     assert asked(box) == []
 
 
-def test_without_a_command_that_tells_nobody_is_asked(box: sandbox.Box, inbox: Inbox) -> None:
+def test_without_a_command_that_tells_nobody_is_asked(box: sandbox.Box, inbox: inboxes.Inbox) -> None:
     """A code that nobody sees is of no use."""
     box.sign_in()
     wants(box, inbox, on_code=None)
@@ -240,7 +197,7 @@ def test_without_a_command_that_tells_nobody_is_asked(box: sandbox.Box, inbox: I
     assert "no on_code" in asked(box)[0]
 
 
-def test_nobody_is_asked_outside_of_the_hours(box: sandbox.Box, inbox: Inbox) -> None:
+def test_nobody_is_asked_outside_of_the_hours(box: sandbox.Box, inbox: inboxes.Inbox) -> None:
     """Local time, here one that is far from now."""
     box.sign_in()
     hour = (time.localtime().tm_hour + 12) % 24
@@ -249,7 +206,7 @@ def test_nobody_is_asked_outside_of_the_hours(box: sandbox.Box, inbox: Inbox) ->
     assert "it is allowed at" in asked(box)[0]
 
 
-def test_after_a_logout_nobody_is_asked(box: sandbox.Box, inbox: Inbox) -> None:
+def test_after_a_logout_nobody_is_asked(box: sandbox.Box, inbox: inboxes.Inbox) -> None:
     """There is no account left that could be the only one."""
     box.sign_in()
     wants(box, inbox)
@@ -257,14 +214,14 @@ def test_after_a_logout_nobody_is_asked(box: sandbox.Box, inbox: Inbox) -> None:
     assert "nobody was signed in before" in asked(box)[0]
 
 
-def test_while_the_sign_in_works_nobody_is_asked(box: sandbox.Box, inbox: Inbox) -> None:
+def test_while_the_sign_in_works_nobody_is_asked(box: sandbox.Box, inbox: inboxes.Inbox) -> None:
     """Whatever the caller believes."""
     box.sign_in()
     wants(box, inbox)
     assert "has not been refused" in asked(box)[0]
 
 
-def test_an_unusable_store_is_73_before_anything_is_sent(box: sandbox.Box, inbox: Inbox) -> None:
+def test_an_unusable_store_is_73_before_anything_is_sent(box: sandbox.Box, inbox: inboxes.Inbox) -> None:
     """D2: nobody enters a code for a sign-in that could not be kept."""
     items = box.home / "items"
     items.mkdir()
@@ -282,7 +239,9 @@ def test_an_unusable_store_is_73_before_anything_is_sent(box: sandbox.Box, inbox
 
 
 @pytest.mark.parametrize("key", ["client_id", "authority"])
-def test_an_edited_profile_asks_nobody_into_another_app_or_authority(box: sandbox.Box, inbox: Inbox, key: str) -> None:
+def test_an_edited_profile_asks_nobody_into_another_app_or_authority(
+    box: sandbox.Box, inbox: inboxes.Inbox, key: str
+) -> None:
     """What a sign-in was made with is what it is renewed with: 78, and nothing is sent."""
     box.sign_in()
     wants(box, inbox)
@@ -295,7 +254,7 @@ def test_an_edited_profile_asks_nobody_into_another_app_or_authority(box: sandbo
     assert box.emulator.count("devicecode") == 1
 
 
-def test_a_code_that_nobody_enters_ends_with_5_and_is_not_repeated(box: sandbox.Box, inbox: Inbox) -> None:
+def test_a_code_that_nobody_enters_ends_with_5_and_is_not_repeated(box: sandbox.Box, inbox: inboxes.Inbox) -> None:
     """Who was asked and did not come is left alone for six hours."""
     box.sign_in()
     wants(box, inbox)
