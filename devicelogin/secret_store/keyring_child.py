@@ -62,29 +62,42 @@ class _RefusedError(Exception):
 
 
 class _BackendItems:
-    """A keyring backend as `slots.Items`: one service, the item's name as the user name."""
+    """A keyring backend as `slots.Items`: one service, the item's name as the user name.
+
+    What was found missing is not looked for again: this process makes one call, and some backends start programs for each
+    item.
+    """
 
     def __init__(self, backend: keyring_backend.KeyringBackend, service: str) -> None:
         from keyring import errors as keyring_errors
 
         self._backend = backend
         self._service = service
-        self._missing = keyring_errors.PasswordDeleteError
+        self._not_there = keyring_errors.PasswordDeleteError
+        self._missing: set[str] = set()
 
     def get(self, name: str) -> str | None:
-        return self._backend.get_password(self._service, name)
+        if name in self._missing:
+            return None
+        value = self._backend.get_password(self._service, name)
+        if value is None:
+            self._missing.add(name)
+        return value
 
     def set(self, name: str, value: str) -> None:
+        self._missing.discard(name)
         self._backend.set_password(self._service, name, value)
 
     def delete(self, name: str) -> None:
+        if name in self._missing:
+            return
         try:
             self._backend.delete_password(self._service, name)
-        except self._missing:
+        except self._not_there:
             return  # there was none; where there was one, whoever deletes looks afterwards
         except Exception:
             # So should every backend say that there is none. That of pass lets its program's exit status through.
-            if self._backend.get_password(self._service, name) is not None:
+            if self.get(name) is not None:
                 raise
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: How long may a whole load, save, delete or probe take (seconds)?
 LIMIT_SECONDS = 5.0
+#: And one of a backend that somebody named, which may start a program for each item?
+NAMED_SECONDS = 7.0
 #: And where a person sits at a display and types the keyring's password?
 PATIENT_SECONDS = 60.0
 
@@ -106,7 +108,7 @@ class KeyringStore:
         self._location = location if named is None else dataclasses.replace(location, backend=named)
         self._profile = paths.profile
         self._name = name
-        self._limit = PATIENT_SECONDS if patient else LIMIT_SECONDS
+        self._limit = PATIENT_SECONDS if patient else LIMIT_SECONDS if named is None else NAMED_SECONDS
 
     @property
     def location(self) -> models.StoreLocation:

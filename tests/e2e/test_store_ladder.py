@@ -1,0 +1,270 @@
+"""The sealed file's key from wherever it comes, through the real commands: chosen once, found again, never replaced silently."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import conftest
+import pytest
+import sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+PASSPHRASE = "correct horse battery"
+
+
+@pytest.fixture
+def box() -> Iterator[sandbox.Box]:
+    """A machine of its own; nobody waits between polls."""
+    with sandbox.opened(interval=0) as opened:
+        yield opened
+
+
+class Terminal:
+    """A pseudo-terminal for stdin and stderr of commands, at which somebody types `answers`, each when `cues` come."""
+
+    def __init__(self) -> None:
+        self.master, self.slave = pty.openpty()
+        self._seen = b""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):
+            while part := os.read(self.master, 65536):
+                self._seen += part
+
+    @property
+    def text(self) -> str:
+        """What stands on it, on one line."""
+        return " ".join(self._seen.decode(errors="replace").split())
+
+    def answer(self, cue: str, words: str) -> None:
+        """Wait for `cue` and type `words`; what was there before does not count for the next cue."""
+        wait_for(lambda: cue in self.text, lambda: f"{cue!r} in {self.text}")
+        self._seen = b""
+        # Who asks for a secret throws away what was typed before the question.
+        time.sleep(0.1)
+        os.write(self.master, words.encode() + b"\n")
+
+    def run(self, box: sandbox.Box, *arguments: str, answers: list[tuple[str, str]]) -> tuple[int, str, str]:
+        """Run a command at this terminal, answer it, and return its status, its stdout and what it said last."""
+        self._seen = b""
+        running = box.start(*arguments, stdin=self.slave, stderr=self.slave, variables={"TERM": "xterm"})
+        for cue, words in answers:
+            self.answer(cue, words)
+        result = running.finish(30)
+        time.sleep(0.1)
+        assert PASSPHRASE not in self.text, "a passphrase never appears"
+        return result.status, result.out, self.text
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    """A terminal."""
+    opened = Terminal()
+    yield opened
+    os.close(opened.slave)
+    os.close(opened.master)
+
+
+def wait_for(condition: Callable[[], bool], what: Callable[[], str]) -> None:
+    """Wait until `condition` holds."""
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, what()
+        time.sleep(0.02)
+
+
+def credentials(
+    box: sandbox.Box, name: str = "devicelogin.key", content: bytes = b"0123456789abcdef"
+) -> dict[str, str]:
+    """Return the environment of a unit that has the credential `name`."""
+    directory = box.home / f"credentials of {name}"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    (directory / name).unlink(missing_ok=True)
+    (directory / name).write_bytes(content)
+    (directory / name).chmod(0o400)
+    return {"CREDENTIALS_DIRECTORY": str(directory)}
+
+
+def write_key(box: sandbox.Box, line: str) -> None:
+    """Put `line` into the profile in the place of what it says of the key."""
+    profile = box.config / "default.toml"
+    kept = [old for old in profile.read_text().splitlines() if not old.startswith(("key", "bind"))]
+    profile.write_text("\n".join([*kept, line, ""]))
+
+
+def test_a_service_with_a_credential_signs_in_refreshes_and_signs_out(box: sandbox.Box) -> None:
+    """The key is the credential without being told; outside of the unit it is 73 before Microsoft is asked, inside it goes on."""
+    unit = credentials(box)
+    box.variables |= unit
+    box.login()
+    assert not (box.config / "keys").exists()
+    assert "systemd credential" in box.run("status").out
+    assert box.token("--force-refresh") != box.token("--force-refresh")
+    for outside in ({"CREDENTIALS_DIRECTORY": None}, credentials(box, "database.password")):
+        asked = box.emulator.count("devicecode")
+        for arguments in (("token", "--force-refresh"), ("login", *box.app()), ("login", *box.app(store=None))):
+            result = box.run(*arguments, **outside)
+            assert result.status == 73, result
+            assert "the systemd credential devicelogin.key" in result.lines("error")[0]
+            assert "systemd-run --pty" in result.lines("hint")[0]
+        assert box.emulator.count("devicecode") == asked
+        assert box.run("status", **outside).status == 0
+    box.token("--force-refresh")
+    box.variables |= credentials(box, content=b"another one than before")
+    assert box.run("token", "--force-refresh").status == 65
+    box.login()
+    box.token("--force-refresh")
+    assert box.run("logout", CREDENTIALS_DIRECTORY=None).status == 0
+    assert not (box.state / "default" / "record").exists()
+
+
+def test_a_unit_with_some_other_credential_still_finds_its_key_file(box: sandbox.Box) -> None:
+    """At login and ever after; and the credential that comes later does not take over what the key file has sealed."""
+    box.variables |= credentials(box, "database.password")
+    box.login()
+    box.token("--force-refresh")
+    assert (box.config / "keys" / "default.key").exists()
+    box.variables |= credentials(box)
+    box.token("--force-refresh")
+    box.login()
+    assert "key file" in box.run("status").out, "a new sign-in keeps the source of the saved one"
+    write_key(box, 'key = "credential"')
+    box.token("--force-refresh")
+    box.login()
+    assert "systemd credential" in box.run("status").out, "unless the profile says otherwise"
+    (box.config / "keys" / "default.key").unlink()
+    box.token("--force-refresh")
+
+
+def test_a_command_is_found_again_from_the_profile(box: sandbox.Box) -> None:
+    """`token` as cron runs it takes the command from the profile; where it fails the sign-in is untouched; login gets out."""
+    box.config.mkdir(mode=0o700, parents=True)
+    key = box.home / "key"
+    key.write_text("0123456789abcdef\n")
+    (box.config / "default.toml").write_text(f'key = ["cat", "{key}"]  # mine\n')
+    box.login()
+    assert f'key = ["cat", "{key}"]  # mine' in (box.config / "default.toml").read_text()
+    box.token("--force-refresh")
+    key.rename(box.home / "away")
+    result = box.run("token", "--force-refresh")
+    assert (result.status, result.lines("error")) == (
+        73, ["the key of the sealed file is not to be had: cat failed with exit status 1"],
+    )  # fmt: skip
+    assert str(key) not in result.err, "arguments may be secret"
+    (box.home / "away").rename(key)
+    box.token("--force-refresh")
+    key.unlink()
+    write_key(box, 'key = "file"')
+    box.login()
+    box.token("--force-refresh")
+
+
+def test_a_passphrase_is_asked_for_at_a_terminal_and_nowhere_else(box: sandbox.Box, terminal: Terminal) -> None:
+    """Twice at first, once for each refresh; a job gets 73 and no question; a cached token needs none."""
+    box.config.mkdir(mode=0o700, parents=True)
+    (box.config / "default.toml").write_text('key = "passphrase"\n')
+    asked = box.emulator.count("devicecode")
+    result = box.run("login", *box.app())
+    assert (result.status, box.emulator.count("devicecode")) == (73, asked), "before anything is sent to Microsoft"
+    assert result.lines("error") == ["the key of the sealed file is a passphrase, and nobody is here to type it"]
+
+    box.emulator.approve_next()
+    twice = [("Choose a passphrase of 12 characters or more:", PASSPHRASE), ("The same again:", PASSPHRASE)]
+    status, _, said = terminal.run(box, "login", *box.app(), answers=twice)
+    assert status == 0, said
+    assert "needs a person at a terminal" in said
+    assert box.token(), "a cached token needs no passphrase"
+    for arguments in (("token", "--force-refresh"), ("graph", "me")):
+        if arguments[0] == "graph":
+            for file in (box.runtime / "default").iterdir():
+                file.unlink()
+        assert box.run(*arguments).status == 73
+        status, out, said = terminal.run(box, *arguments, answers=[("Passphrase of the saved sign-in", PASSPHRASE)])
+        assert status == 0, said
+        assert out
+    status, out, said = terminal.run(box, "token", answers=[])
+    assert (status, "Passphrase" in said) == (0, False), said
+    before = (box.state / "default" / "record").read_bytes()
+    for arguments in (("token", "--force-refresh"), ("login", *box.app())):
+        status, out, said = terminal.run(box, *arguments, answers=[("Passphrase of", "wrong horse battery")])
+        assert (status, out) == (65, ""), said
+        assert "the passphrase does not open" in said
+    assert (box.state / "default" / "record").read_bytes() == before
+    assert box.run("logout").status == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("", "encrypted with a key that lies in another file of yours"),
+        ('key = "credential"', "encrypted with the systemd credential devicelogin.key of this unit"),
+        ('key = ["true"]', "encrypted with the key that the command in your profile prints"),
+        ('key = "passphrase"', "encrypted with a passphrase that you choose now"),
+    ],
+)
+def test_where_no_keyring_works_the_offer_of_the_file_names_its_key(
+    box: sandbox.Box, terminal: Terminal, line: str, words: str
+) -> None:
+    """Three lines and one question, before anything is sent to Microsoft; a no is 73 with the exact command."""
+    box.config.mkdir(mode=0o700, parents=True)
+    (box.config / "default.toml").write_text(line + "\n")
+    running = box.start("login", *box.app(store=None), stdin=terminal.slave, stderr=terminal.slave)
+    wait_for(lambda: "file? [Y/n]" in terminal.text, lambda: terminal.text)
+    assert words in terminal.text
+    terminal.answer("file? [Y/n]", "n")
+    assert (running.finish(30).status, box.emulator.count("devicecode")) == (73, 0)
+    wait_for(lambda: terminal.text.endswith("--store file"), lambda: terminal.text)
+
+
+def test_no_other_store_is_offered_where_it_was_not_the_keyring_that_failed(
+    box: sandbox.Box, terminal: Terminal
+) -> None:
+    """A key that is missing is not mended by the file it belongs to: the reason, its own hint and no question."""
+    box.login()
+    (box.config / "keys" / "default.key").unlink()
+    status, _, said = terminal.run(box, "login", *box.app(store=None), answers=[])
+    assert (status, "[Y/n]" in said) == (73, False), said
+    assert "default.key of the saved sign-in is missing" in said
+
+
+def _with_machine_id(path: Path) -> list[str]:
+    """Return the words before a command that give it another /etc/machine-id, in a namespace of its own."""
+    conftest.need("unshare", "mount")
+    script = 'mount --bind "$0" /etc/machine-id && exec "$@"'
+    return ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"]), "sh", "-c", script, str(path)]
+
+
+def test_bind_says_whether_a_sign_in_moves_with_its_files(box: sandbox.Box) -> None:
+    """Bound, another machine id is 65 with the reason and login gets out of it; a recreated container with none keeps it."""
+    other = box.home / "machine-id"
+    other.write_text("f" * 32 + "\n")
+    elsewhere = {"before": _with_machine_id(other)}
+    box.config.mkdir(mode=0o700, parents=True)
+    (box.config / "default.toml").write_text('bind = "machine"\n')
+    box.login()
+    assert "bound to this machine" in box.run("status").out
+    box.token("--force-refresh")
+    result = box.start("token", "--force-refresh", **elsewhere).finish()
+    assert (result.status, "was sealed on another machine" in result.err) == (65, True), result
+    box.token("--force-refresh")
+    box.emulator.approve_next()
+    result = box.start("login", *box.app(), **elsewhere).finish()
+    assert result.status == 0, result
+    assert box.start("token", "--force-refresh", **elsewhere).finish().status == 0
+    assert box.run("token", "--force-refresh").status == 65
+
+    write_key(box, 'bind = "none"')
+    box.login()
+    assert "bound to this machine" not in box.run("status").out
+    for options in ({}, elsewhere):
+        assert box.start("token", "--force-refresh", **options).finish().status == 0
