@@ -65,13 +65,13 @@ def _disk(about: subject.Subject, paths: ProfilePaths, *, is_saved: bool) -> mod
         if lock.try_acquire():
             lock.release()
     kind = file_system_of(place)
-    worry = _worry(kind or "")
+    worry = worry_about(kind or "")
     if worry is None:
         return about.green("disk", words if kind is None else f"{words} ({kind})")
     return about.yellow("disk", f"{words}, but on {kind}: {worry[0]}", hint=worry[1])
 
 
-def _worry(kind: str) -> tuple[str, str] | None:
+def worry_about(kind: str) -> tuple[str, str] | None:
     """Return what is to be known of a file system, and what to do about it."""
     if _NETWORK.fullmatch(kind):
         words = "locks may not reach other machines that share it; one machine per DEVICELOGIN_HOME"

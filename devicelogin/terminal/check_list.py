@@ -62,4 +62,4 @@ def _show_one(screen: Screen, finding: Finding, names: int, width: int, *, with_
 
 
 def _lines(text: str, width: int) -> Iterator[str]:
-    yield from screens.wrapped(redaction.printable(text, limit=_LONGEST), max(width, 20))
+    yield from screens.wrapped(redaction.printable(text, limit=_LONGEST), max(width, 12))
