@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from devicelogin import errors, redaction, secret_store
-from devicelogin.cli import events, output, registration, unlocking
-from devicelogin.cli.invocation import Ended, Invocation, json_option, profile_option, wait_for_clock_option
+from devicelogin.cli import cron_remarks, events, output, registration, unlocking
+from devicelogin.cli.invocation import Ended, Invocation
+from devicelogin.cli.options import json_option, profile_option, wait_for_clock_option
 from devicelogin.cli.sign_in_screen import SignInScreen
 from devicelogin.client import preparing, signing_in
 from devicelogin.terminal import ask, screen
@@ -97,6 +98,7 @@ def command(invocation: Invocation, /, clock_wait: clock.ClockWait, **options: o
                 f"devicelogin: the saved sign-in of the profile {invocation.profile_name} still works; nothing to do"
             )
     else:
+        cron_remarks.say(invocation, flags)
         sign_in_on_screen(invocation, flags, wishes)
 
 
@@ -144,6 +146,8 @@ def sign_in_with_events(
     try:
         working = _working(invocation, flags, wishes.expect_user) if if_needed else None
         work = unlocking.let_ask(invocation, invocation.workplace(flags))
+        for remark in cron_remarks.remarks(invocation, work) if working is None else ():
+            stream.note(remark)
         sign_in = working or _sign_in(work, wishes, stream, work.settings(for_login=True))
     except errors.StoreUnusableError as error:
         _name_the_command(invocation, error)
@@ -210,13 +214,7 @@ def _name_the_command(invocation: Invocation, error: errors.StoreUnusableError) 
     if error.hint is None or not error.hint.endswith("--store file") or not invocation.arguments:
         return
     advice = error.hint[: error.hint.rindex("devicelogin login")]
-    words: list[str] = []
-    for word in invocation.arguments:
-        if words[-1:] == ["--store"]:
-            words.pop()
-        elif not word.startswith("--store="):
-            words.append(word)
-    error.hint = f"{advice}{shlex.join(['devicelogin', *words])} --store file"
+    error.hint = f"{advice}{cron_remarks.with_sealed_file(invocation)}"
 
 
 def _takes_file(invocation: Invocation, work: client.Workplace, error: errors.StoreUnusableError) -> bool:

@@ -37,6 +37,11 @@ def environment() -> dict[str, str]:
     return {**given, **own}
 
 
+def is_installed() -> bool:
+    """Tell whether users of this machine have crontabs at all."""
+    return _program() is not None
+
+
 def missing_places(environ: Mapping[str, str], job: Mapping[str, str] | None = None) -> list[str]:
     """Return the lines for a crontab without which a job with `job` (default: cron's) looks for our files elsewhere."""
     job = environment() if job is None else job
@@ -89,7 +94,7 @@ def _line(name: str, value: str) -> str:
 
 def _assignments() -> dict[str, str]:
     """Return the variables that the user's crontab sets; none where there is no crontab."""
-    program = shutil.which("crontab", path=f"{os.environ.get('PATH', '')}:/usr/bin:/bin")
+    program = _program()
     if program is None:
         return {}
     try:
@@ -104,3 +109,7 @@ def _assignments() -> dict[str, str]:
             is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
             found[match["name"]] = value[1:-1] if is_quoted else value
     return found
+
+
+def _program() -> str | None:
+    return shutil.which("crontab", path=f"{os.environ.get('PATH', '')}:{user_session.CRON_PATH}")
