@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import socket
 import stat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import conftest
 import keyring_session
 import pytest
 import sandbox
+from doctor_report import PASSWORD, examined
 
 from devicelogin.emulator import MISSING, Emulator, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-PASSWORD = "hunter2-canary"
 
 CHECKS = {
     *("versions", "home", "clock", "terminal", "session bus", "lingering", "memory"),
@@ -39,40 +37,6 @@ def box() -> Iterator[sandbox.Box]:
 def signed_in(box: sandbox.Box) -> sandbox.Box:
     box.sign_in()
     return box
-
-
-def examined(box: sandbox.Box, *arguments: str, before: tuple[str, ...] = (), **variables: str | None) -> Examined:
-    """Run `doctor --json`, held to what it always promises."""
-    result = box.start("doctor", "--json", *arguments, before=before, variables=variables).finish()
-    answer = json.loads(result.out)
-    assert answer["format_version"] == 1
-    found = Examined(answer["checks"], result)
-    assert result.status == (found.red[0]["exit"] if found.red else 0), result
-    for check in found.checks:
-        assert (check["exit"] != 0) is (check["level"] == "red"), check
-        assert check["hint"] or check["level"] != "red", check
-        assert "this is a bug" not in check["message"], check
-    assert result.seconds < 30
-    for text in (result.out, result.err):
-        assert PASSWORD not in text
-        assert "eyJ" not in text
-        assert not any(secret in text for secret in box.secrets())
-    return found
-
-
-class Examined:
-    """What a doctor found; `[NAME]` is the first finding of that name."""
-
-    def __init__(self, checks: list[dict[str, Any]], result: sandbox.Result) -> None:
-        self.checks = checks
-        self.result = result
-        self.red = [check for check in checks if check["level"] == "red"]
-
-    def __getitem__(self, name: str) -> dict[str, Any]:
-        return next(check for check in self.checks if check["name"] == name)
-
-    def level(self, name: str) -> str:
-        return str(self[name]["level"])
 
 
 def content(box: sandbox.Box) -> dict[str, str]:
@@ -330,6 +294,18 @@ def test_a_read_only_home_is_the_fault_of_the_disk(signed_in: sandbox.Box) -> No
     found = examined(signed_in, before=before, DEVICELOGIN_STORE="file", DEVICELOGIN_AUTHORITY=signed_in.emulator.authority,
                      DEVICELOGIN_CA_FILE=signed_in.emulator.ca_file)  # fmt: skip
     assert [(each["name"], each["exit"]) for each in found.red] == [("disk", 73)]
+
+
+def test_a_full_disk_is_found_by_the_round_trip(signed_in: sandbox.Box) -> None:
+    """73 at the store: what is saved can be read, but nothing new could be."""
+    conftest.need("unshare", "mount")
+    script = (
+        'cp -a "$0" "$0.kept" && mount -t tmpfs -o size=96k,mode=700 none "$0" && cp -a "$0.kept/." "$0" || exit 99; '
+        'dd if=/dev/zero of="$0/filler" bs=1k 2>/dev/null; exec "$@"'
+    )
+    found = examined(signed_in, before=("unshare", "--mount", "sh", "-c", script, str(signed_in.state)))
+    assert [(each["name"], each["exit"]) for each in found.red] == [("store", 73)]
+    assert "No space left on device" in found["store"]["message"]
 
 
 def test_every_profile_has_its_lines_and_a_crowd_is_cut_short(signed_in: sandbox.Box) -> None:
