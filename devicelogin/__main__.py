@@ -1,9 +1,10 @@
 """Entry point: `devicelogin` and `python -m devicelogin`; answers `token` before anything heavy is imported, if it can.
 
 Scripts call `devicelogin token` thousands of times a day, often many at once. The plain forms of it are recognised here:
-a cached token is printed from the runtime directory; without one, whoever gets the profile's lock goes on to the full
-command line and refreshes, and everybody else waits for that token here. Whatever is unusual in the least goes the full
-way, which gives the same answer: the rules stand in `tokens.access_cache` and `tokens.single_flight` alone.
+a cached token is printed from the runtime directory; without one, whoever gets the profile's lock goes on to
+`cli.printing` and refreshes, and everybody else waits for that token here. Whatever is unusual in the least goes the full
+way through `cli.main`, which gives the same answer: the rules stand in `tokens.access_cache`, `tokens.single_flight` and
+`cli.printing` alone.
 """
 
 import os
@@ -41,9 +42,13 @@ def main() -> None:
             import gc
 
             gc.disable()
-        from devicelogin.cli import main as command_line
+            from devicelogin.cli import printing
 
-        status = command_line.run(sys.argv[1:], turn)
+            status = printing.run(wanted, turn)
+        else:
+            from devicelogin.cli import main as command_line
+
+            status = command_line.run(sys.argv[1:])
     except KeyboardInterrupt:  # before the command line could take care of it
         status = 130
     if wanted is not None and _is_written_out():

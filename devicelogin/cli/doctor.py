@@ -12,12 +12,13 @@ import click
 
 from devicelogin import errors, redaction
 from devicelogin.cli import output
-from devicelogin.cli.invocation import Invocation, json_option, profile_option
+from devicelogin.cli.options import json_option, profile_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from devicelogin import models
+    from devicelogin.cli.invocation import Invocation
     from devicelogin.terminal import screen
 
 #: After how long is a person told that it goes on (seconds)?

@@ -9,7 +9,7 @@ import click
 
 from devicelogin import clock, errors, graph, hints, secret_store
 from devicelogin.cli import output, telling, unlocking
-from devicelogin.cli.invocation import Invocation, profile_option, wait_for_clock_option
+from devicelogin.cli.options import profile_option, wait_for_clock_option
 from devicelogin.client import unfinished
 from devicelogin.terminal import messages
 from devicelogin.tokens import silent
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from devicelogin import client, models
+    from devicelogin.cli.invocation import Invocation
     from devicelogin.settings import resolve
 
 _HELP = """Call Microsoft Graph and print the body of its answer.

@@ -5,20 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import click
-
-from devicelogin import client, clock
-from devicelogin.cli import output
+from devicelogin import client
 from devicelogin.settings import paths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from devicelogin.tokens import turn as turns
-
-Command = TypeVar("Command", bound="Callable[..., Any]")
 
 
 class Ended(BaseException):
@@ -57,59 +52,15 @@ class Invocation:
 
     def can_ask(self) -> bool:
         """Tell whether a person sits at a terminal: nothing prompts unless stdin and stderr are terminals."""
-        return _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
+        return is_terminal(sys.stdin) and is_terminal(sys.stderr)
 
     def is_at_display(self) -> bool:
         """Tell whether that person also has a display, on which a keyring may ask for its password."""
         return self.can_ask() and bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def profile_option(command: Command) -> Command:
-    """Let `--profile` stand after the command as well."""
-
-    def remember(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
-        if value is not None:
-            context.ensure_object(Invocation).profile = value
-
-    option = click.option(
-        "-p", "--profile", metavar="NAME", expose_value=False, callback=remember, help="The saved sign-in to use."
-    )
-    return option(command)
-
-
-def json_option(text: str) -> Callable[[Command], Command]:
-    """Return the option `--json`, which also turns errors into JSON."""
-
-    def remember(context: click.Context, _parameter: click.Parameter, value: bool) -> bool:
-        context.ensure_object(Invocation).as_json = value
-        return value
-
-    return click.option("--json", "as_json", is_flag=True, callback=remember, is_eager=True, help=text)
-
-
-def wait_for_clock_option(command: Command) -> Command:
-    """Give a command that needs the network `--wait-for-clock`; it gets a `clock.ClockWait` as `clock_wait`."""
-
-    def make(context: click.Context, _parameter: click.Parameter, value: int) -> clock.ClockWait:
-        # Resolved after the command was parsed, so the time runs from here.
-        wait = clock.ClockWait(value)
-        if wait.is_needed() and not context.ensure_object(Invocation).quiet and _is_terminal(sys.stderr):
-            output.say(f"devicelogin: note: this machine's clock is not set; waiting for it, {value} seconds at most")
-        return wait
-
-    option = click.option(
-        "--wait-for-clock",
-        "clock_wait",
-        type=click.IntRange(0, 86400),
-        default=0,
-        metavar="SECONDS",
-        callback=make,
-        help="Wait so long until the clock has been set, on a board that boots in 1970.",
-    )
-    return option(command)
-
-
-def _is_terminal(stream: Any) -> bool:
+def is_terminal(stream: Any) -> bool:
+    """Tell whether `stream` is there and a terminal."""
     try:
         return stream is not None and bool(stream.isatty())
     except ValueError:

@@ -14,7 +14,8 @@ import click
 
 from devicelogin import client, errors, redaction, settings, user_session
 from devicelogin.cli import output
-from devicelogin.cli.invocation import Invocation, json_option, profile_option
+from devicelogin.cli.invocation import Invocation
+from devicelogin.cli.options import json_option, profile_option
 from devicelogin.unattended import job as daily
 from devicelogin.unattended import keep_alive, keep_alive_record, schedule, timer
 

@@ -9,10 +9,11 @@ import click
 
 from devicelogin import client, errors, hints, redaction, settings
 from devicelogin.cli import output
-from devicelogin.cli.invocation import Invocation, profile_option
+from devicelogin.cli.options import profile_option
 from devicelogin.client import signing_out
 
 if TYPE_CHECKING:
+    from devicelogin.cli.invocation import Invocation
     from devicelogin.client.signing_out import Outcome
 
 _HELP = """Delete the saved sign-in and every cached token of the profile, and verify that they are gone.

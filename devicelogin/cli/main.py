@@ -1,19 +1,17 @@
-"""The command `devicelogin`: its groups of options, and the one place where an error becomes an exit code."""
+"""The command `devicelogin`: its commands, and the options before them."""
 
 from __future__ import annotations
 
 import importlib
-import signal
 import sys
-import warnings
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
 import devicelogin
 from devicelogin import core_dumps, errors
-from devicelogin.cli import output
-from devicelogin.cli.invocation import Ended, Invocation
+from devicelogin.cli import ending, output
+from devicelogin.cli.invocation import Invocation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,105 +87,35 @@ def _program(context: click.Context, profile: str | None, *, verbose: bool, quie
     core_dumps.forbid()
 
 
-def run(arguments: Sequence[str], turn: turns.Turn | None = None) -> int:  # noqa: PLR0911 - one line for each way of ending
-    """Run the command line and return the exit code. Catches everything that can happen; prints no traceback.
-
-    `turn` is what the entry point found or leads for `token`.
-    """
-    output.occupy_standard_descriptors()
-    _catch_signals()
-    if not sys.warnoptions:
-        # Warnings are for programmers: urllib3 has one for boards whose clock is not set.
-        warnings.simplefilter("ignore")
+def run(arguments: Sequence[str], turn: turns.Turn | None = None) -> int:
+    """Run the command line and return the exit code. `turn` is what the entry point found or leads for `token`."""
     invocation = Invocation(as_json="--json" in arguments, turn=turn, arguments=tuple(arguments))
+    return ending.run(invocation, lambda: _run_command(arguments, invocation))
+
+
+def _run_command(arguments: Sequence[str], invocation: Invocation) -> object:
+    """Let click read the arguments and call the command; what click raises becomes what we know."""
     try:
-        result: Any = _program.main(list(arguments), prog_name="devicelogin", standalone_mode=False, obj=invocation)
-        return result if isinstance(result, int) else 0
-    except errors.DeviceLoginError as error:
-        return _report(error, invocation)
+        return _program.main(list(arguments), prog_name="devicelogin", standalone_mode=False, obj=invocation)
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.UsageError as error:
-        return _report(_usage(error), invocation)
-    except (KeyboardInterrupt, click.Abort):
-        return _interrupted(signal.SIGINT, "interrupted")
-    except Ended as end:
-        return _interrupted(end.number, "ended by a signal")
-    except (output.ReaderGoneError, SystemExit):  # click exits so where nobody reads the help
+        raise _usage(error) from None
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except SystemExit:  # click ends so where nobody reads the help
+        raise output.ReaderGoneError from None
+    except OSError as error:
+        if not ending.place_of(error).startswith("click."):
+            raise
         output.abandon_stdout()
-        return 128 + 13
-    except Exception as error:
-        return _report(_unwritten(error) or _bug(error), invocation)
-    finally:
-        output.see_off_stderr()
-
-
-def _report(error: errors.DeviceLoginError, invocation: Invocation) -> int:
-    # Most calls end without an error, and `--help` and `--version` should come at once.
-    if invocation.as_json:
-        import json
-
-        from devicelogin import redaction
-
-        shown = {
-            key: redaction.printable(value) if isinstance(value, str) else value
-            for key, value in error.as_json().items()
-        }
-        output.say(json.dumps(shown))
-    else:
-        from devicelogin.terminal import messages
-
-        for line in messages.error_lines(error):
-            output.say(line)
-    return error.exit_code
+        raise output.cannot_write(error) from error  # the help
 
 
 def _usage(error: click.UsageError) -> errors.UsageError:
     message = error.format_message().rstrip(".")
     command = error.ctx.command_path if error.ctx is not None else "devicelogin"
     return errors.UsageError(message[:1].lower() + message[1:], hint=f"{command} --help")
-
-
-def _unwritten(error: Exception) -> errors.OutputError | None:
-    """Return the error for help that click could not write to stdout, None where it is something else."""
-    if not isinstance(error, OSError) or not _where(error).startswith("click."):
-        return None
-    output.abandon_stdout()
-    return output.cannot_write(error)
-
-
-def _where(error: Exception) -> str:
-    where, trace = "an unknown place", error.__traceback__
-    while trace is not None:
-        where = f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return where
-
-
-def _bug(error: Exception) -> errors.InternalError:
-    # SECURITY: neither the message nor the traceback of an unknown error is shown: both may quote what is secret.
-    return errors.InternalError(
-        f"this is a bug in devicelogin: {type(error).__name__} in {_where(error)}",
-        hint=f"please report this line and the version, devicelogin {devicelogin.__version__}; nothing saved was deleted",
-    )
-
-
-def _interrupted(number: int, words: str) -> int:
-    # A second Ctrl-C must not turn the goodbye into a traceback.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    output.say(f"devicelogin: {words}; what was saved before is unchanged")
-    return 128 + number
-
-
-def _catch_signals() -> None:
-    def end(number: int, _frame: object) -> NoReturn:
-        raise Ended(number)
-
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        # nohup asks for hang-ups to be ignored, and means it.
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, end)
 
 
 def _log_to_stderr() -> None:

@@ -11,12 +11,13 @@ import click
 
 from devicelogin import client, redaction, settings
 from devicelogin.cli import output
-from devicelogin.cli.invocation import Invocation, json_option, profile_option
+from devicelogin.cli.options import json_option, profile_option
 from devicelogin.client import reporting
 from devicelogin.unattended import forecast
 
 if TYPE_CHECKING:
     from devicelogin import models
+    from devicelogin.cli.invocation import Invocation
 
 _HELP = """Show every profile: who is signed in, where the secret is and what protects it, how long it lasts.
 

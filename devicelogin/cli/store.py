@@ -8,12 +8,13 @@ import click
 
 from devicelogin import errors, redaction
 from devicelogin.cli import output, unlocking
-from devicelogin.cli.invocation import Invocation, profile_option
+from devicelogin.cli.options import profile_option
 from devicelogin.client import moving
 from devicelogin.settings import shapes
 from devicelogin.terminal import messages
 
 if TYPE_CHECKING:
+    from devicelogin.cli.invocation import Invocation
     from devicelogin.client.moving import Outcome
 
 _HELP = """Move the saved sign-in to another store; nobody has to sign in again.

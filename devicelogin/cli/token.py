@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from devicelogin import errors
-from devicelogin.cli import output, telling, unlocking
-from devicelogin.cli.invocation import Invocation, json_option, profile_option, wait_for_clock_option
-from devicelogin.settings import shapes
-from devicelogin.terminal import messages
-from devicelogin.tokens import silent
+from devicelogin.cli import printing
+from devicelogin.cli.options import json_option, profile_option, wait_for_clock_option
 
 if TYPE_CHECKING:
-    from devicelogin import clock, models
+    from devicelogin import clock
+    from devicelogin.cli.invocation import Invocation
 
 _HELP = """Print one access token and a newline.
 
@@ -51,42 +46,5 @@ def command(
     output_file: str | None,
 ) -> None:
     """Run the command."""
-    work = invocation.workplace({"min_valid": min_valid})
-    wish = silent.Wish(scopes=checked_scopes(scopes), force=force_refresh)
-    tokens = work.silent_tokens(invocation.turn)
-    if clock_wait.is_needed() and not tokens.is_cached(wish):
-        clock_wait.until_plausible()
-    with telling.if_login_is_needed(work):
-        token = unlocking.with_passphrase(invocation, work, lambda: clock_wait.call(lambda: tokens.access_token(wish)))
-    for warning in token.warnings:
-        output.say(messages.warning_line(warning))
-    content = _content(token, shape, as_json=as_json)
-    if output_file is not None:
-        output.write_file(output_file, content.encode())
-        return
-    if sys.stdout is not None and sys.stdout.isatty() and not invocation.quiet:
-        output.say("devicelogin: note: the token now stands in the scrollback of this terminal")
-    output.write(content)
-
-
-def checked_scopes(scopes: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the scopes of `--scope` options. Raises UsageError where one is none."""
-    try:
-        return shapes.scopes(scopes, is_oidc=False) if scopes else ()
-    except shapes.BadValueError as bad:
-        raise errors.UsageError(f"cannot use the scopes of --scope: {bad.why}", hint=bad.hint) from None
-
-
-def _content(token: models.AccessToken, shape: str, *, as_json: bool) -> str:
-    if as_json:
-        fields = {
-            "format_version": 1,
-            "access_token": token.token,
-            "token_type": token.token_type,
-            "expires_at": token.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "expires_on": int(token.expires_at.timestamp()),
-            "expires_in": token.expires_in,
-            "scopes": list(token.scopes),
-        }
-        return json.dumps(fields) + "\n"
-    return (f"Authorization: {token.token_type} {token.token}" if shape == "header" else token.token) + "\n"
+    wanted = printing.Wanted(scopes, min_valid, force_refresh, shape, as_json, output_file)
+    printing.print_token(invocation, wanted, clock_wait)

@@ -105,7 +105,8 @@ class Entry:
             f"asked {self.asked}",
             f"granted {self.granted}",
             f"boot {self.boot}",
-            f"received {self.received_boot:.3f} {self.received_wall:.3f}",
+            # To the microsecond: rounded to more, a token would look as if it had come after the call that asked for a new one.
+            f"received {self.received_boot:.6f} {self.received_wall:.3f}",
             f"expires {self.expires_boot:.3f} {self.expires_wall:.3f} {self.expires_server:.3f}",
             f"early {self.early:.3f}",
             f"min-valid {'-' if self.min_valid is None else self.min_valid}",

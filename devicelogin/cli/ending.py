@@ -1,0 +1,101 @@
+"""The one place where an error becomes an exit code; knows nothing of the library that reads arguments."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import warnings
+from typing import TYPE_CHECKING, NoReturn
+
+import devicelogin
+from devicelogin import errors
+from devicelogin.cli import output
+from devicelogin.cli.invocation import Ended
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from devicelogin.cli.invocation import Invocation
+
+
+def run(invocation: Invocation, act: Callable[[], object]) -> int:
+    """Run `act` and return the exit code: a number that it returned, else 0, else that of its error.
+
+    Catches everything that can happen and says it on stderr; prints no traceback.
+    """
+    output.occupy_standard_descriptors()
+    _catch_signals()
+    if not sys.warnoptions:
+        # Warnings are for programmers: urllib3 has one for boards whose clock is not set.
+        warnings.simplefilter("ignore")
+    try:
+        result = act()
+        return result if isinstance(result, int) else 0
+    except errors.DeviceLoginError as error:
+        return _report(error, invocation)
+    except KeyboardInterrupt:
+        return _interrupted(signal.SIGINT, "interrupted")
+    except Ended as end:
+        return _interrupted(end.number, "ended by a signal")
+    except output.ReaderGoneError:
+        output.abandon_stdout()
+        return 128 + 13
+    except Exception as error:
+        return _report(_bug(error), invocation)
+    finally:
+        output.see_off_stderr()
+
+
+def place_of(error: Exception) -> str:
+    """Return where `error` was raised, as module:line."""
+    where, trace = "an unknown place", error.__traceback__
+    while trace is not None:
+        where = f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return where
+
+
+def _report(error: errors.DeviceLoginError, invocation: Invocation) -> int:
+    # Most calls end without an error, and `--help` and `--version` should come at once.
+    if invocation.as_json:
+        import json
+
+        from devicelogin import redaction
+
+        shown = {
+            key: redaction.printable(value) if isinstance(value, str) else value
+            for key, value in error.as_json().items()
+        }
+        output.say(json.dumps(shown))
+    else:
+        from devicelogin.terminal import messages
+
+        for line in messages.error_lines(error):
+            output.say(line)
+    return error.exit_code
+
+
+def _bug(error: Exception) -> errors.InternalError:
+    # SECURITY: neither the message nor the traceback of an unknown error is shown: both may quote what is secret.
+    return errors.InternalError(
+        f"this is a bug in devicelogin: {type(error).__name__} in {place_of(error)}",
+        hint=f"please report this line and the version, devicelogin {devicelogin.__version__}; nothing saved was deleted",
+    )
+
+
+def _interrupted(number: int, words: str) -> int:
+    # A second Ctrl-C must not turn the goodbye into a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    output.say(f"devicelogin: {words}; what was saved before is unchanged")
+    return 128 + number
+
+
+def _catch_signals() -> None:
+    def end(number: int, _frame: object) -> NoReturn:
+        raise Ended(number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # nohup asks for hang-ups to be ignored, and means it.
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, end)
