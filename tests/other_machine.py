@@ -261,7 +261,7 @@ def started(*, lingers: bool = False) -> Iterator[Machine]:
     # A disk, where there is one: /tmp often lies in memory.
     directory = Path(tempfile.mkdtemp(prefix="dl-", dir="/var/tmp"))
     try:
-        with Emulator(interval=1) as emulator:
+        with Emulator(interval=0) as emulator:
             machine = Machine(directory, emulator, lingers=lingers)
             try:
                 yield machine

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ def say(invocation: Invocation, flags: dict[str, object]) -> None:
         return
     is_open = work.settings(for_login=True).store.value == "auto" and _old_sign_in(work) is None
     if not (is_open and invocation.can_ask()):
-        _warn(invocation, _of_keyring(invocation, ending))
+        _warn(invocation, _of_keyring(work, ending))
         return
     view = screen.Screen(output.people(), environ=os.environ)
     for line in screen.wrapped(f"{_lead(ending)} A sealed file stays, and needs nobody signed in.", view.columns - 1):
@@ -36,23 +35,10 @@ def say(invocation: Invocation, flags: dict[str, object]) -> None:
         flags["store"] = "file"
 
 
-def remarks(invocation: Invocation, work: client.Workplace) -> list[str]:
+def remarks(work: client.Workplace) -> list[str]:
     """Return what `say` warns of where nobody can be asked."""
     ending = _ending_keyring(work)
-    return [*_of_places(), *([] if ending is None else [_of_keyring(invocation, ending)])]
-
-
-def with_sealed_file(invocation: Invocation) -> str:
-    """Return the command as it was typed, with the sealed file as its store (D4)."""
-    words: list[str] = []
-    for word in invocation.arguments:
-        if words[-1:] == ["--store"]:
-            words.pop()
-        elif not word.startswith("--store="):
-            words.append(word)
-    if not words:
-        return hints.command("login --store file", invocation.profile_name)
-    return f"{shlex.join(['devicelogin', *words])} --store file"
+    return [*_of_places(), *([] if ending is None else [_of_keyring(work, ending)])]
 
 
 def _of_places() -> list[str]:
@@ -96,9 +82,9 @@ def _lead(ending: durability.Outlook) -> str:
     )
 
 
-def _of_keyring(invocation: Invocation, ending: durability.Outlook) -> str:
-    lead = _lead(ending)
-    return f"{lead[:1].lower()}{lead[1:-1]}; keep it in a sealed file: {with_sealed_file(invocation)}"
+def _of_keyring(work: client.Workplace, ending: durability.Outlook) -> str:
+    lead, command = _lead(ending), hints.command("login --store file", work.profile)
+    return f"{lead[:1].lower()}{lead[1:-1]}; keep it in a sealed file: {command}"
 
 
 def _warn(invocation: Invocation, remark: str) -> None:

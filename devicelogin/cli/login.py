@@ -146,7 +146,7 @@ def sign_in_with_events(
     try:
         working = _working(invocation, flags, wishes.expect_user) if if_needed else None
         work = unlocking.let_ask(invocation, invocation.workplace(flags))
-        for remark in cron_remarks.remarks(invocation, work) if working is None else ():
+        for remark in cron_remarks.remarks(work) if working is None else ():
             stream.note(remark)
         sign_in = working or _sign_in(work, wishes, stream, work.settings(for_login=True))
     except errors.StoreUnusableError as error:
@@ -214,7 +214,13 @@ def _name_the_command(invocation: Invocation, error: errors.StoreUnusableError) 
     if error.hint is None or not error.hint.endswith("--store file") or not invocation.arguments:
         return
     advice = error.hint[: error.hint.rindex("devicelogin login")]
-    error.hint = f"{advice}{cron_remarks.with_sealed_file(invocation)}"
+    words: list[str] = []
+    for word in invocation.arguments:
+        if words[-1:] == ["--store"]:
+            words.pop()
+        elif not word.startswith("--store="):
+            words.append(word)
+    error.hint = f"{advice}{shlex.join(['devicelogin', *words])} --store file"
 
 
 def _takes_file(invocation: Invocation, work: client.Workplace, error: errors.StoreUnusableError) -> bool:
