@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from devicelogin import errors, hints, models, private_files, secret_store
 from devicelogin.client import unfinished
+from devicelogin.secret_store import key_sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,9 +91,10 @@ def key_source(chosen: resolve.Settings, old: models.SignIn | None) -> str | Non
     """Return the key source of a sealed file: the profile's, else that of the saved sign-in; None: the best that is here."""
     if chosen.key.explicit:
         return chosen.key.value if isinstance(chosen.key.value, str) else "command"
-    return old.location.key if old is not None and old.location.kind == "file" else None
+    kept = old.location.key if old is not None and old.location.kind == "file" else None
+    return kept if kept in key_sources.names() else None
 
 
 def new_key_source(work: Workplace) -> str:
     """Return the key source of a sealed file where none is yet. Raises ConfigError."""
-    return secret_store.chosen_key_source(key_source(work.settings(for_login=True), None), work.key_supply)
+    return key_sources.chosen_key_source(key_source(work.settings(for_login=True), None), work.key_supply)

@@ -14,7 +14,7 @@ Names resolve on first use: who only waits for the lock imports neither stores n
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from devicelogin.secret_store.key_sources import KeySupply, chosen_key_source
+    from devicelogin.secret_store.key_sources import KeySupply
     from devicelogin.secret_store.keyring_store import is_of_keyring
     from devicelogin.secret_store.lock import WAIT_SECONDS, ProfileLock, held_descriptors
     from devicelogin.secret_store.protocol import SecretStore
@@ -30,7 +30,6 @@ _HOMES = {
     "SecretStore": "protocol",
     "WAIT_SECONDS": "lock",
     "choose_store": "selection",
-    "chosen_key_source": "key_sources",
     "held_descriptors": "lock",
     "is_of_keyring": "keyring_store",
     "keyring_location": "selection",
@@ -54,7 +53,6 @@ __all__ = [
     "SavedSignIn",
     "SecretStore",
     "choose_store",
-    "chosen_key_source",
     "held_descriptors",
     "is_of_keyring",
     "keyring_location",
