@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import re
 import shutil
 import subprocess
@@ -338,3 +340,43 @@ def test_a_proxy_with_a_password_is_not_written_down(box: sandbox.Box) -> None:
     assert content is not None
     assert b"Geheim" not in content
     assert b"no_proxy=localhost" in content
+
+
+def answer_at_a_terminal(box: sandbox.Box, machine: cron_machine.CronMachine, answer: str, **variables: str) -> str:
+    """Install at a pseudo-terminal, answer the question, and return what was written there."""
+    ours, theirs = pty.openpty()
+    try:
+        streams = {"stdin": theirs, "stderr": theirs}
+        running = box.start("keepalive", "install", before=machine.before, variables=variables, **streams)
+        os.close(theirs)
+        written = b""
+        while b"[Y/n]" not in written:
+            written += os.read(ours, 4096)
+        os.write(ours, f"{answer}\n".encode())
+        with contextlib.suppress(OSError):  # Linux says so that the last one has closed the terminal
+            while part := os.read(ours, 4096):
+                written += part
+        assert running.finish().status == 0
+    finally:
+        os.close(ours)
+    return written.decode()
+
+
+def test_at_a_terminal_lingering_is_offered(box: sandbox.Box, manager: dict[str, str]) -> None:
+    """No: cron. Yes, but it fails (the real loginctl, without logind): why, and cron. Yes, and it works: a timer."""
+    conftest.need("loginctl")
+    machine = cron_machine.CronMachine(box, has_systemd=True)
+    said = answer_at_a_terminal(box, machine, "n")
+    assert "loginctl enable-linger" in said
+    assert "(crontab) is installed" in said
+    said = answer_at_a_terminal(box, machine, "y")
+    assert "lingering could not be turned on (" in said
+    assert "(crontab) is already installed; nothing was changed" in said
+    # Stands in for the one of a machine with logind, as that systemctl does for one with a user manager.
+    loginctl = box.home / "bin" / "loginctl"
+    loginctl.write_text(f'#!/bin/sh\necho "$*" >>"$HOME/asked"; : >/var/lib/systemd/linger/{machine.linger.name}\n')
+    loginctl.chmod(0o755)
+    said = answer_at_a_terminal(box, machine, "y", **manager)
+    assert "(timer) is installed" in said
+    assert machine.crontab is None
+    assert (box.home / "asked").read_text().splitlines()[0] == "--no-ask-password enable-linger"
