@@ -15,13 +15,14 @@ import click
 from devicelogin import client, errors, redaction, settings, user_session
 from devicelogin.cli import output
 from devicelogin.cli.invocation import Invocation
-from devicelogin.cli.options import json_option, profile_option
+from devicelogin.cli.options import json_option, profile_option, wait_for_clock_option
 from devicelogin.unattended import job as daily
 from devicelogin.unattended import keep_alive, keep_alive_record, schedule, timer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from devicelogin import clock
     from devicelogin.settings.paths import Places
 
 _HELP = """Refresh every saved sign-in that was not refreshed for a week, so that none expires unused.
@@ -44,11 +45,13 @@ one of all profiles: 4, 77, 65, 78, 73, 76, 75, in this order.
     metavar="DAYS",
     help="Refresh what is older; 0 for all. Default: 7.",
 )
+@wait_for_clock_option
 @click.pass_context
-def command(context: click.Context, older_than: int) -> int:
+def command(context: click.Context, older_than: int, clock_wait: clock.ClockWait) -> int:
     """Run the command, or the one after it."""
     if context.invoked_subcommand is not None:
         return 0
+    clock_wait.until_plausible()
     return _run(context.ensure_object(Invocation), older_than)
 
 

@@ -48,7 +48,12 @@ class Board:
 @pytest.mark.faketime
 @pytest.mark.parametrize(
     "command",
-    [["token", "--force-refresh"], ["graph", "me"], ["token", "--output-file", "token", "--min-valid", "86400"]],
+    [
+        ["token", "--force-refresh"],
+        ["graph", "me"],
+        ["token", "--output-file", "token", "--min-valid", "86400"],
+        ["keepalive", "--older-than", "0"],
+    ],
     ids=" ".join,
 )
 def test_a_command_waits_for_the_clock_and_goes_on_within_a_second(box: sandbox.Box, command: list[str]) -> None:
