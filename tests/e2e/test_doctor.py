@@ -173,6 +173,15 @@ def test_a_fault_is_the_first_red_line_and_the_exit_code(
     assert found.result.status == exit_code
 
 
+def test_of_two_faults_the_first_line_gives_the_exit_code(signed_in: sandbox.Box) -> None:
+    """What is to be mended first: the network before the store; the second line is there all the same."""
+    _html(signed_in)
+    _no_key(signed_in)
+    found = examined(signed_in)
+    assert [(each["name"], each["exit"]) for each in found.red] == [("authority", 76), ("store", 73)]
+    assert found.result.status == 76
+
+
 def test_what_cannot_be_looked_at_is_skipped_and_not_red(signed_in: sandbox.Box) -> None:
     """Behind the first step that fails nothing is blamed; without a network the files are looked at all the same."""
     found = examined(signed_in, before=("unshare", "-n"))
