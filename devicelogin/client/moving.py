@@ -31,7 +31,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
-def move(work: Workplace, *, patient: bool = False) -> Outcome:
+def move(work: Workplace, *, patient: bool = False, wait_seconds: float = WAIT_SECONDS) -> Outcome:
     """Move the saved sign-in of the profile to the store that the settings of `work` name. Safe to repeat.
 
     `patient`: a person sits at a display and may type the keyring's password. Raises LoginRequiredError where nobody is
@@ -39,7 +39,7 @@ def move(work: Workplace, *, patient: bool = False) -> Outcome:
     busy; the sign-in is then where it was, unless the error says that only the old copy remains.
     """
     chosen = work.settings()
-    with secret_store.ProfileLock(work.paths, path=work.paths.login_lock, wait_seconds=WAIT_SECONDS):
+    with secret_store.ProfileLock(work.paths, path=work.paths.login_lock, wait_seconds=wait_seconds):
         # A sign-in that is running has noted where the old secret lies; it must not be elsewhere when it ends.
         found = _signed_in(work, unfinished.read_settled(work))
         target = None if _is_there(work, chosen, found) else _tried_out(work, chosen, found, patient=patient)

@@ -104,9 +104,12 @@ def _delete_elsewhere(work: Workplace, old: secret_store.SecretStore, kept: mode
     """
     store = work.open_store(kept)
     record = store.load()
+    was_read = False
     with contextlib.suppress(errors.DeviceLoginError):  # what cannot be read can be deleted all the same
-        if record is not None and old.load() == record:
+        found = old.load()
+        if found is not None and found == record:
             return  # a record says where it was saved, so two of them are never alike
+        was_read = True
     old.delete()
-    if record is not None and store.load() is None:
+    if not was_read and record is not None and store.load() is None:
         store.save(record)
