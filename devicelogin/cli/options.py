@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from devicelogin import clock
-from devicelogin.cli import output
-from devicelogin.cli.invocation import Invocation, is_terminal
+from devicelogin.cli import waiting
+from devicelogin.cli.invocation import Invocation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from devicelogin import clock
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
@@ -44,11 +44,7 @@ def wait_for_clock_option(command: Command) -> Command:
     """Give a command that needs the network `--wait-for-clock`; it gets a `clock.ClockWait` as `clock_wait`."""
 
     def make(context: click.Context, _parameter: click.Parameter, value: int) -> clock.ClockWait:
-        # Resolved after the command was parsed, so the time runs from here.
-        wait = clock.ClockWait(value)
-        if wait.is_needed() and not context.ensure_object(Invocation).quiet and is_terminal(sys.stderr):
-            output.say(f"devicelogin: note: this machine's clock is not set; waiting for it, {value} seconds at most")
-        return wait
+        return waiting.clock_wait(context.ensure_object(Invocation), value)
 
     option = click.option(
         "--wait-for-clock",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from devicelogin import core_dumps, errors
-from devicelogin.cli import ending, output, telling, unlocking
+from devicelogin.cli import ending, output, telling, unlocking, waiting
 from devicelogin.cli.invocation import Invocation
 from devicelogin.settings import shapes
 from devicelogin.terminal import messages
@@ -48,23 +48,25 @@ def run(given: Mapping[str, Sequence[str]], turn: turns.Turn | None) -> int:
     )
     invocation = Invocation(profile=given.get("profile", (None,))[-1], turn=turn)
 
+    seconds = int(given.get("clock_seconds", ("0",))[-1])
+
     def act() -> None:
         core_dumps.forbid()
-        print_token(invocation, wanted)
+        print_token(invocation, wanted, waiting.clock_wait(invocation, seconds))
 
     return ending.run(invocation, act)
 
 
-def print_token(invocation: Invocation, wanted: Wanted, clock_wait: clock.ClockWait | None = None) -> None:
+def print_token(invocation: Invocation, wanted: Wanted, clock_wait: clock.ClockWait) -> None:
     """Print a token, or write it to a file; `clock_wait` may wait for the clock before the network is asked."""
     work = invocation.workplace({"min_valid": wanted.min_valid})
     wish = silent.Wish(scopes=_checked(wanted.scopes), force=wanted.force_refresh)
     tokens = work.silent_tokens(invocation.turn)
 
     def ask() -> models.AccessToken:
-        return tokens.access_token(wish) if clock_wait is None else clock_wait.call(lambda: tokens.access_token(wish))
+        return clock_wait.call(lambda: tokens.access_token(wish))
 
-    if clock_wait is not None and clock_wait.is_needed() and not tokens.is_cached(wish):
+    if clock_wait.is_needed() and not tokens.is_cached(wish):
         clock_wait.until_plausible()
     with telling.if_login_is_needed(work):
         token = unlocking.with_passphrase(invocation, work, ask)
