@@ -101,7 +101,12 @@ class _Ward:
 def _targets(patients: list[profiles.Patient]) -> tuple[network.Target, ...]:
     if not patients:
         return (_USUAL,)  # nothing tells which authority is meant
-    return tuple(dict.fromkeys(target for patient in patients if (target := patient.target) is not None))
+    found: dict[network.Target, network.Target] = {}
+    for target in (patient.target for patient in patients):
+        # One visit for all that share an authority; who is signed in there knows more about it.
+        if target is not None and (target not in found or target.hosts):
+            found[target] = target
+    return tuple(found.values())
 
 
 def _look_at_all(patients: list[profiles.Patient], forecast: profiles.Forecaster) -> Iterator[models.Finding]:

@@ -27,11 +27,10 @@ def look_at_home(places: Places, environ: Mapping[str, str]) -> models.Finding:
     """Return where our files lie and from whom the place comes."""
     about = subject.Subject(subject.MACHINE)
     if places.home is not None:
-        return about.green("home", f"all files are below {places.home}, named by DEVICELOGIN_HOME")
+        return about.green("home", f"all files are below {places.home}; a job of cron must know DEVICELOGIN_HOME too")
     named = [name for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME") if os.path.isabs(environ.get(name, ""))]
-    source = f"; cron knows nothing of {' and '.join(named)}" if named else ""
-    say = about.yellow if named else about.green
-    return say("home", f"files are in {places.config} and {places.state}{source}")
+    cron = f"; a job of cron must know {' and '.join(named)} too" if named else ""
+    return about.green("home", f"files are in {places.config} and {places.state}{cron}")
 
 
 def look(work: client.Workplace, *, is_saved: bool) -> Iterator[models.Finding]:

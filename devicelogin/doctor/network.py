@@ -6,14 +6,14 @@ One real request, as every command makes it, and the tale of how far it came.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from devicelogin import clock, errors, http_session
 from devicelogin.authority import provider as providers
 from devicelogin.doctor import subject
-from devicelogin.http_session import proxies
+from devicelogin.http_session import certificates, proxies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,11 +28,12 @@ _STEPS = ("certificates", "name", "connection", "TLS", "authority")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The authority or issuer to visit, and whom its profile trusts."""
+    """The authority or issuer to visit, whom its profile trusts, and which hosts were named at login, where somebody is signed in."""
 
     url: str
     is_oidc: bool
     ca_file: str | None = None
+    hosts: tuple[str, ...] = field(default=(), compare=False)
 
 
 class Visit:
@@ -80,14 +81,11 @@ class Visit:
         return self._about.green("proxy", "none" if given is None else f"{given} is set, but not used for this host")
 
     def _trusted(self) -> str:
-        """Return the words for whom `http_session.certificates` trusts, and who said so."""
-        named = (
-            (self._target.ca_file, "ca_file"),
-            (self._environ.get("REQUESTS_CA_BUNDLE"), "REQUESTS_CA_BUNDLE"),
-            (self._environ.get("SSL_CERT_FILE"), "SSL_CERT_FILE"),
-        )
-        found = next((f"those of {path}, from {source}" for path, source in named if path), None)
-        return found or "those of the operating system"
+        """Return the words for whom the session trusts, and who said so."""
+        source, path = certificates.source_of(self._target.ca_file, self._environ)
+        # That of --ca-file, for which doctor has no option, is the profile's or DEVICELOGIN_CA_FILE.
+        source = "the settings" if source == "--ca-file" else source
+        return "those of the operating system" if path is None else f"those of {path}, named by {source}"
 
     def _travel(self, http: http_session.HttpSession) -> Iterator[models.Finding]:
         error: errors.DeviceLoginError | None = None
@@ -99,11 +97,13 @@ class Visit:
             error = failure
             self.clock_error = failure if failure.code == clock.WRONG else None
         way = http.way
+        issuer = certificates.describe(way.certificate).issuer
+        vouching = "an issuer without a name" if issuer is None else f'"{issuer}"'
         here = f"the proxy {self._proxy.shown}" if self._proxy is not None else self._name
         steps = (
             ("name", bool(way.addresses), f"{here} has {_addresses(way.addresses)}"),
             ("connection", way.is_connected and (self._proxy is None or way.is_through), f"{here} lets us through"),
-            ("TLS", way.protocol is not None, f"{way.protocol}, vouched for by {_issuer(way.certificate)}"),
+            ("TLS", way.protocol is not None, f"{way.protocol}, vouched for by {vouching}"),
         )
         for position, (name, reached, words) in enumerate(steps):
             if reached:
@@ -128,6 +128,7 @@ class Visit:
 
     def _look_at_document(self, body: dict[str, object]) -> models.Finding:
         found = providers.check_document(body, self._target.url, is_oidc=self._target.is_oidc)
+        found.check_hosts(self._target.hosts)
         if found.device_authorization_endpoint is None:
             raise errors.BadAnswerError(
                 f"{found.origin} does not offer the device flow: it names no device_authorization_endpoint",
@@ -140,17 +141,3 @@ def _addresses(addresses: tuple[str, ...]) -> str:
     distinct = list(dict.fromkeys(addresses))
     first = distinct[0] if distinct else "none"
     return f"the address {first}" if len(distinct) < 2 else f"{len(distinct)} addresses, {first} the first"
-
-
-def _issuer(certificate: bytes | None) -> str:
-    """Return the name of who issued the certificate: where it is not the usual one, somebody sits in between."""
-    from cryptography import x509
-
-    try:
-        issuer = x509.load_der_x509_certificate(certificate or b"").issuer
-    except ValueError:
-        return "an issuer that cannot be read"
-    for kind in (x509.NameOID.COMMON_NAME, x509.NameOID.ORGANIZATION_NAME):
-        for name in issuer.get_attributes_for_oid(kind):
-            return f'"{name.value!s}"'
-    return "an issuer without a name"

@@ -44,7 +44,8 @@ class Patient:
         if self.chosen is None:
             return None
         if self.sign_in is not None:
-            return network.Target(self.sign_in.authority, self.sign_in.is_oidc, self.chosen.ca_file.value)
+            signed = self.sign_in
+            return network.Target(signed.authority, signed.is_oidc, self.chosen.ca_file.value, signed.hosts)
         return network.Target(self.chosen.authority_url.value, self.chosen.is_oidc, self.chosen.ca_file.value)
 
     @property

@@ -65,17 +65,22 @@ def tls_context(ca_file: str | None, environ: Mapping[str, str]) -> Trust:
 
     Raises ConfigError where the named file holds no certificates.
     """
-    sources = (
-        ("--ca-file", ca_file),
-        ("REQUESTS_CA_BUNDLE", environ.get("REQUESTS_CA_BUNDLE")),
-        ("SSL_CERT_FILE", environ.get("SSL_CERT_FILE")),
-    )
-    source, path = next((each for each in sources if each[1]), ("", None))
+    source, path = source_of(ca_file, environ)
     context = (ssl if path else truststore).SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if path:
         _load(context, path, source)
     return Trust(context, is_system=not path)
+
+
+def source_of(ca_file: str | None, environ: Mapping[str, str]) -> tuple[str, str | None]:
+    """Return who named the file of trusted certificates, and the file; None for the system's store."""
+    sources = (
+        ("--ca-file", ca_file),
+        ("REQUESTS_CA_BUNDLE", environ.get("REQUESTS_CA_BUNDLE")),
+        ("SSL_CERT_FILE", environ.get("SSL_CERT_FILE")),
+    )
+    return next((each for each in sources if each[1]), ("", None))
 
 
 def _load(context: ssl.SSLContext, path: str, source: str) -> None:
@@ -183,7 +188,7 @@ def look_at(host: str, port: int, proxy: Proxy | None) -> Impostor:
         with contextlib.suppress(Exception):
             connection.request("HEAD", "/")
             date = answers.read_date(connection.getresponse().getheader("Date"))
-        return _read(certificate, date)
+        return describe(certificate, date)
     except Exception:
         # Whatever goes wrong here: the refusal itself is known and gets its words.
         return Impostor()
@@ -206,7 +211,8 @@ def _connection(host: str, port: int, proxy: Proxy | None, context: ssl.SSLConte
     return through
 
 
-def _read(certificate: bytes | None, date: float | None) -> Impostor:
+def describe(certificate: bytes | None, date: float | None = None) -> Impostor:
+    """Return what a certificate in DER says of its issuer and its beginning; `date` is what its server said of the time."""
     # Imported here: heavy, and only needed once something is wrong.
     from cryptography import x509
 

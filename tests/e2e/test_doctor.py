@@ -60,7 +60,7 @@ def test_a_signed_in_machine_is_well_and_stays_as_it_was(signed_in: sandbox.Box)
     assert "ada@contoso.example; lasts until 20" in found["sign-in"]["message"]
     assert "in the sealed file, read and tried" in found["store"]["message"]
     assert 'vouched for by "devicelogin emulator CA"' in found["TLS"]["message"]
-    assert "from ca_file" in found["certificates"]["message"]
+    assert "named by the settings" in found["certificates"]["message"]
 
 
 def test_before_the_first_sign_in_nothing_is_made(box: sandbox.Box) -> None:
@@ -192,6 +192,16 @@ def test_what_cannot_be_looked_at_is_skipped_and_not_red(signed_in: sandbox.Box)
     )
     assert "nobody could be asked" in found["clock"]["message"]
     assert found.level("store") == found.level("sign-in") == "green"
+
+
+def test_a_provider_that_moved_is_told_before_a_job_fails(box: sandbox.Box) -> None:
+    """78: the hosts that were named at login are those a refresh token goes to, and a new one is not among them."""
+    box.sign_in(oidc_issuer=box.emulator.oidc_issuer)
+    assert examined(box).result.status == 0
+    box.emulator.script("discovery", [Fault.patch({"token_endpoint": "https://evil.example/token"})])
+    found = examined(box)
+    assert [(each["name"], each["exit"]) for each in found.red] == [("authority", 78)]
+    assert "now sends us to evil.example" in found["authority"]["message"]
 
 
 def test_a_name_that_does_not_exist_is_the_fault_of_the_name(box: sandbox.Box) -> None:

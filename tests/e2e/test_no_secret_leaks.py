@@ -56,6 +56,8 @@ def clean(box: sandbox.Box, text: str, what: object) -> None:
 COMMANDS: list[tuple[list[str], dict[str, Fault]]] = [
     (["status"], {}),
     (["status", "--json"], {}),
+    (["doctor"], {}),
+    (["doctor", "--json"], {"discovery": Fault.html()}),
     (["graph", "me"], {}),
     (["graph", "me"], {"me": Fault.status(401)}),
     (["graph", "me"], {"me": Fault.html(500)}),
