@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from devicelogin import errors, private_files, secret_store
-from devicelogin.doctor import subject
+from devicelogin.doctor import mounts, subject
 from devicelogin.secret_store import key_file, key_sources
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 _NETWORK = re.compile(r"nfs\d?|cifs|smb3?|9p|ceph|afs|fuse\.(sshfs|glusterfs)|virtiofs")
 _WITHOUT_OWNERS = re.compile(r"vfat|msdos|exfat|ntfs3?|fuseblk")
-_IN_MEMORY = re.compile(r"tmpfs|ramfs")
-
-_ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 def look_at_home(places: Places, environ: Mapping[str, str]) -> models.Finding:
@@ -63,7 +60,8 @@ def _disk(about: subject.Subject, paths: ProfilePaths, *, is_saved: bool) -> mod
         words = "can be written and locked"
         if lock.try_acquire():
             lock.release()
-    kind = file_system_of(place)
+    mount = mounts.mount_of(place)
+    kind = None if mount is None else mount.kind
     worry = worry_about(kind or "")
     if worry is None:
         return about.green("disk", words if kind is None else f"{words} ({kind})")
@@ -77,7 +75,7 @@ def worry_about(kind: str) -> tuple[str, str] | None:
         return words, "set DEVICELOGIN_HOME to a directory on a local disk"
     if _WITHOUT_OWNERS.fullmatch(kind):
         return "it keeps no owners, so others may read it", "set DEVICELOGIN_HOME to a directory on another disk"
-    if _IN_MEMORY.fullmatch(kind):
+    if kind in mounts.MEMORY:
         return "the saved sign-in is gone at the next boot", "set DEVICELOGIN_HOME to a directory on a disk"
     if kind == "overlay":
         return "it is gone with this container", "give the container a volume and set DEVICELOGIN_HOME to it"
@@ -89,25 +87,3 @@ def nearest_directory(path: str) -> str:
     while not os.path.isdir(path) and os.path.dirname(path) != path:
         path = os.path.dirname(path)
     return path
-
-
-def file_system_of(path: str, table: str = "/proc/self/mountinfo") -> str | None:
-    """Return the type of the file system that holds `path`, None where the system does not tell (Linux alone does)."""
-    try:
-        with open(table, encoding="utf-8", errors="surrogateescape") as mounts:
-            lines = mounts.read().splitlines()
-    except OSError:
-        return None
-    real = os.path.realpath(path)
-    found: tuple[str, str | None] = ("", None)
-    for line in lines:
-        # proc(5): the fifth field is the place; the type follows the lone dash.
-        fields, _, rest = line.partition(" - ")
-        if len(fields.split()) < 5 or not rest:
-            continue
-        place = _ESCAPED.sub(lambda match: chr(int(match[1], 8)), fields.split()[4])
-        inside = place == "/" or real == place or real.startswith(place + "/")
-        # The last one mounted on a place hides those before.
-        if inside and len(place) >= len(found[0]):
-            found = (place, rest.split()[0])
-    return found[1]

@@ -15,7 +15,7 @@ import pytest
 import terminal_fixtures
 
 from devicelogin import client, errors, models
-from devicelogin.doctor import display, examination, files, session, subject, versions
+from devicelogin.doctor import display, examination, files, mounts, session, subject, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,13 +47,15 @@ def test_the_file_system_is_that_of_the_nearest_mount(path: str, kind: str, tmp_
     """The longest place that holds the path, the last one of two; no name that only begins alike."""
     table = tmp_path / "mountinfo"
     table.write_text(MOUNTS)
-    assert files.file_system_of(path, str(table)) == kind
+    mount = mounts.mount_of(path, str(table))
+    assert mount is not None
+    assert mount.kind == kind
 
 
 def test_a_real_mount_is_recognised(tmp_path: Path) -> None:
     """What the kernel says of a mount is what is told, also of a directory that is yet to be made."""
     conftest.need("unshare", "mount")
-    program = "import sys; from devicelogin.doctor import files; print(files.file_system_of(sys.argv[1]))"
+    program = "import sys; from devicelogin.doctor import mounts; print(mounts.mount_of(sys.argv[1]).kind)"
     script = 'mount -t ramfs none "$0" && exec "$@"'
     namespace = ["unshare", "--mount"] + ([] if os.getuid() == 0 else ["--map-root-user"])
     ran = subprocess.run(
