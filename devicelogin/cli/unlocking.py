@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from devicelogin import errors
+from devicelogin.cli import output
 from devicelogin.terminal import ask
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _NEEDED = "key_passphrase"
 def let_ask(invocation: Invocation, work: client.Workplace) -> client.Workplace:
     """Return `work`, which may now ask the person at the terminal for a passphrase, if there is one."""
     if invocation.can_ask():
-        work.key_supply.ask = ask.hidden
+        work.key_supply.ask = _ask
     return work
 
 
@@ -36,5 +37,9 @@ def with_passphrase(invocation: Invocation, work: client.Workplace, act: Callabl
     except errors.StoreUnusableError as error:
         if error.code != _NEEDED or not invocation.can_ask():
             raise
-    work.key_supply.passphrase = ask.hidden(f"Passphrase of the saved sign-in ({work.profile}):")
+    work.key_supply.passphrase = _ask(f"Passphrase of the saved sign-in ({work.profile}):")
     return act()
+
+
+def _ask(question: str) -> str:
+    return ask.hidden(question, output.people())

@@ -52,8 +52,8 @@ class Passphrase:
         """Return 32 bytes. Takes a third of a second. Raises StoreUnusableError where nobody can be asked."""
         n, r, p, salt = _checked(parameters)
         if self._supply.passphrase is None:
-            self._supply.passphrase = _normal(self._ask(f"Passphrase of the saved sign-in ({self._paths.profile}): "))
-        passphrase, derived = self._supply.passphrase, self._supply.derived
+            self._supply.passphrase = self._ask(f"Passphrase of the saved sign-in ({self._paths.profile}): ")
+        passphrase, derived = _normal(self._supply.passphrase), self._supply.derived
         known_as = (passphrase, f"{n} {r} {p} {salt.hex()}")
         if known_as not in derived:
             derived[known_as] = _derive(passphrase, n=n, r=r, p=p, salt=salt)

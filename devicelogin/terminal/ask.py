@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, TextIO
 
 from devicelogin import errors, redaction
@@ -71,15 +70,17 @@ def choose_one(
     return ask(screen, stdin, question + usual, check=chosen)
 
 
-def hidden(question: str) -> str:
+def hidden(question: str, stream: TextIO) -> str:
     """Return the answer to a question for a secret, which does not appear on the terminal.
+
+    It is asked and answered at the terminal of this session, else at `stream` and stdin.
 
     Raises LoginNotCompletedError at the end of input or for what is no text.
     """
     import getpass
 
     try:
-        return getpass.getpass(redaction.printable(question).rstrip() + " ", sys.stderr)
+        return getpass.getpass(redaction.printable(question).rstrip() + " ", stream)
     except (EOFError, ValueError):
         message = f"the question was not answered: {redaction.printable(question, limit=80)}"
         raise errors.LoginNotCompletedError(message, hint="nothing was changed; run the command again") from None

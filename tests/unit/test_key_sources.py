@@ -353,6 +353,9 @@ def test_a_passphrase_is_the_same_however_its_letters_are_typed(tmp_path: Path) 
     sealed(tmp_path, "passphrase", key_sources.KeySupply({}, ask=Person(composed, apart))).save(RECORD)
     for typed in (composed, apart):
         assert sealed(tmp_path, "passphrase", key_sources.KeySupply({}, ask=Person(typed))).load() == RECORD
+        handed_down = key_sources.KeySupply({})
+        handed_down.passphrase = typed
+        assert sealed(tmp_path, "passphrase", handed_down).load() == RECORD
 
 
 def test_a_record_can_pass_from_any_source_to_any_other(tmp_path: Path) -> None:
