@@ -35,9 +35,6 @@ _PATIENT_SECONDS = 30.0
 
 _FORMAT_VERSION = 1
 
-#: The processes that were started, held on to: forgetting one that still runs is a warning to Python.
-_started: list[subprocess.Popen[bytes]] = []
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
@@ -125,7 +122,8 @@ def _start(work: client.Workplace, task: Mapping[str, object]) -> None:
             env=dict(work.environ),
             start_new_session=True,
         )
-    _started.append(process)
+    # Nobody is going to wait for it, and Python need not warn of that.
+    process.returncode = 0
 
 
 def _episode(paths: settings_paths.ProfilePaths) -> str | None:

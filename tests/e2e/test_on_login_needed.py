@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hook_notes
 import pytest
 import sandbox
+from conftest import repetitions
 
 from devicelogin.emulator import Fault
 from devicelogin.unattended import login_needed
@@ -48,8 +53,19 @@ def held_to_four(result: sandbox.Result) -> None:
     assert "warning" not in result.err
 
 
+def settled(box: sandbox.Box) -> None:
+    """Wait until nothing of this sandbox tells anybody any more: whatever was started has been counted then."""
+    home = box.variables["DEVICELOGIN_HOME"].encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            ours = b"login_needed_child" in (process / "cmdline").read_bytes()
+            if ours and home in (process / "environ").read_bytes():
+                hook_notes.wait_for_end(int(process.name))
+
+
 def outcome(box: sandbox.Box) -> login_needed.Told:
-    """Wait until it is noted how the command ended."""
+    """Wait until it is noted how the command ended, and no other one runs."""
+    settled(box)
     end = time.monotonic() + hook_notes.PATIENCE
     while (told := login_needed.told(box.workplace().paths)) is None or told.outcome is None:
         assert time.monotonic() < end, told
@@ -87,6 +103,41 @@ def test_of_ten_jobs_that_fail_at_once_one_tells(box: sandbox.Box, notes: hook_n
     assert len(notes.runs()) == 1
 
 
+#: Fails as a command does, at the moment in which all others do that wait for the file `go`.
+FAILS = """
+import os, sys
+from devicelogin import client, errors
+from devicelogin.unattended import login_needed
+work = client.Workplace("default", flags={}, environ=os.environ)
+work.settings()
+login_needed.is_needed(work.paths)
+print("ready", flush=True)
+while not os.path.exists("go"):
+    pass
+login_needed.notify(work, errors.LoginRequiredError("nobody is signed in"))
+"""
+
+
+def test_in_the_very_same_moment_one_tells(box: sandbox.Box, notes: hook_notes.Notes) -> None:
+    """Refreshes wait for each other, and so hide a race: without them two processes are here within microseconds."""
+    hook_notes.add_to_profile(box.config, on_login_needed=notes.command())
+    for round_number in range(1, repetitions(80) + 1):
+        (box.state / "default" / "login-needed").unlink(missing_ok=True)
+        command = [sys.executable, "-c", FAILS]
+        both = [
+            subprocess.Popen(command, env=box.environment(), cwd=box.home, stdout=subprocess.PIPE, text=True)
+            for _ in range(2)
+        ]
+        for process in both:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        (box.home / "go").touch()
+        assert [process.communicate(timeout=sandbox.PATIENCE)[0] for process in both] == ["", ""]
+        (box.home / "go").unlink()
+        outcome(box)
+        assert len(notes.runs()) == round_number
+
+
 def test_a_refresh_that_works_again_ends_the_episode(box: sandbox.Box, notes: hook_notes.Notes) -> None:
     """Nobody signed in anew: an administrator let the person in again, and shut them out a second time."""
     sign_in(box, notes.command())
@@ -112,7 +163,7 @@ def test_the_command_that_failed_does_not_wait_for_a_command_that_hangs(box: san
     held_to_four(box.run("token"))
     told = login_needed.told(box.workplace().paths)
     assert told is not None
-    assert told.outcome is None
+    assert told.outcome is None  # it is known that it still runs
     assert hook_notes.is_alive(run.pid)
     os.kill(run.pid, signal.SIGKILL)
     assert outcome(box).failed

@@ -87,7 +87,7 @@ def asked(box: sandbox.Box) -> list[str]:
     """Ask in this process, expecting that nobody is; return the remarks."""
     notes: list[str] = []
     before = box.emulator.count("devicecode")
-    assert remote_login.ask(box.workplace(), note=notes.append) is None
+    assert remote_login.ask(box.workplace(), note=notes.append, options=sandbox.quick()) is None
     assert box.emulator.count("devicecode") == before
     return notes
 
@@ -250,7 +250,7 @@ def test_an_edited_profile_asks_nobody_into_another_app_or_authority(
     other = {"client_id": box.emulator.single_tenant_client_id, "authority": box.emulator.authority_for("common")}[key]
     file.write_text(re.sub(rf'^{key} = ".*"$', f'{key} = "{other}"', file.read_text(), flags=re.MULTILINE))
     with pytest.raises(errors.ConfigError, match="not that of the saved sign-in"):
-        remote_login.ask(box.workplace(), note=print)
+        remote_login.ask(box.workplace(), note=print, options=sandbox.quick())
     assert box.emulator.count("devicecode") == 1
 
 
