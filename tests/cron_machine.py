@@ -10,9 +10,11 @@ The real `crontab` and `systemctl` run in a mount namespace of their own, in whi
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import conftest
@@ -20,6 +22,7 @@ import conftest
 from devicelogin import user_session
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import sandbox
@@ -90,3 +93,50 @@ class CronMachine:
     def units(self) -> Path:
         """Where the user's own units lie."""
         return self._box.home / ".config" / "systemd" / "user"
+
+
+#: Starts the user's service manager in a control group of its own, which is all that it sees of them: it moves what it finds
+#: in the outermost one. Ends when its standard input does, and cleans up.
+_MANAGER = """
+[ ! -d /sys/fs/cgroup/unified ] || mount --bind /sys/fs/cgroup/unified /sys/fs/cgroup
+[ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ] || { echo "no cgroup2 here" >&2; exit 98; }
+export group=/sys/fs/cgroup/devicelogin-test-$$
+mkdir "$group" || exit 97
+(echo 0 >"$group/cgroup.procs" && exec unshare --mount --cgroup sh -c '
+    mount --bind "$group" /sys/fs/cgroup && exec /lib/systemd/systemd --user --log-target=console') &
+read -r end
+kill $!; wait $!
+find "$group" -depth -type d -exec rmdir {} ";"
+"""
+
+
+@contextlib.contextmanager
+def service_manager(box: sandbox.Box, machine: CronMachine) -> Iterator[dict[str, str]]:
+    """Run a real `systemd --user` on the machine; give the variables by which commands find it."""
+    conftest.need("systemctl")
+    runtime = box.home / "run"
+    runtime.mkdir(mode=0o700)
+    variables = {"XDG_RUNTIME_DIR": str(runtime)}
+    log = (box.home / "manager.log").open("wb")
+    process = subprocess.Popen(
+        [*machine.before, "sh", "-c", _MANAGER],
+        env=box.environment(variables),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=log,
+    )
+    log.close()
+    assert process.stdin is not None
+    try:
+        end = time.monotonic() + 20
+        while machine.shell("systemctl --user is-system-running", **variables).stdout.strip() not in {
+            b"running",
+            b"degraded",
+        }:
+            assert process.poll() is None, (box.home / "manager.log").read_text()
+            assert time.monotonic() < end, (box.home / "manager.log").read_text()
+            time.sleep(0.05)
+        yield variables
+    finally:
+        process.stdin.close()
+        process.wait(20)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import pty
@@ -17,6 +18,7 @@ import cron_machine
 import pytest
 import sandbox
 
+from devicelogin import secret_store
 from devicelogin.unattended import crontab, job, timer
 
 if TYPE_CHECKING:
@@ -148,12 +150,23 @@ def start_where(box: sandbox.Box, machine: cron_machine.CronMachine, case: str) 
         before = [*machine.before, "sh", "-c", script, str(box.home / "etc")]
         return box.start("keepalive", "install", before=before).finish()
     machine.write_crontab(OTHERS)
+    if case == "it cannot be read for a moment":
+        # The real one, but for the answer of a full process table or a dying disk, which cannot be had here.
+        programs = box.home / "bin"
+        programs.mkdir()
+        (programs / "crontab").write_text(
+            '#!/bin/sh\n[ "$1" != -l ] || { echo "crontab: cannot fork" >&2; exit 1; }\nexec /usr/bin/crontab "$@"\n'
+        )
+        (programs / "crontab").chmod(0o755)
+        return machine.run("keepalive", "install", PATH=f"{programs}:{os.environ['PATH']}")
     machine.spool.rename(machine.spool.parent / "hidden")
     machine.spool.write_text("in the way")
     return machine.run("keepalive", "install")
 
 
-@pytest.mark.parametrize("case", ["no crontab program", "denied", "the spool is broken"])
+@pytest.mark.parametrize(
+    "case", ["no crontab program", "denied", "the spool is broken", "it cannot be read for a moment"]
+)
 def test_where_there_is_no_way_the_line_is_given(box: sandbox.Box, case: str) -> None:
     """78, with the line to install by hand; a crontab that could not be read is never written."""
     machine = cron_machine.CronMachine(box)
@@ -163,6 +176,8 @@ def test_where_there_is_no_way_the_line_is_given(box: sandbox.Box, case: str) ->
     assert re.search(r"as a line for a crontab: \d+ \d+ \* \* \* .*keepalive$", result.lines("hint")[0])
     if case == "the spool is broken":
         assert next((machine.spool.parent / "hidden").iterdir()).read_bytes().endswith(OTHERS)
+    if case == "it cannot be read for a moment":
+        assert machine.crontab == OTHERS
 
 
 def test_a_daily_line_runs_what_it_says(box: sandbox.Box) -> None:
@@ -200,7 +215,7 @@ def verify(directory: Path) -> str:
     return "\n".join(said)
 
 
-@pytest.mark.parametrize("name", ["plain", 'it\'s 100% $HOME "odd" back\\slash; end', "\u00e4\u4e16"])
+@pytest.mark.parametrize("name", ["plain", 'it\'s 100%h $HOME "odd" back\\slash; end', "\u00e4\u4e16"])
 def test_units_are_what_systemd_wants(tmp_path: Path, name: str) -> None:
     """`systemd-analyze verify --user` finds nothing, whatever stands in the paths."""
     directory = tmp_path / name
@@ -248,54 +263,59 @@ def test_where_lingering_is_on_but_no_manager_answers_the_command_is_given(box: 
     assert "is not installed" in machine.run("keepalive", "remove").err
 
 
-#: Stands in for systemctl of a user who has a service manager, which no container has: it does with the files what the
-#: real one does, and notes what it was asked.
-SYSTEMCTL = """#!/bin/sh
-echo "$*" >>"$HOME/asked"
-wants=$HOME/.config/systemd/user/timers.target.wants
-case "$*" in
-    *enable\\ --now*) mkdir -p "$wants"; ln -sf ../devicelogin-keepalive.timer "$wants" ;;
-    *disable\\ --now*) rm -f "$wants/devicelogin-keepalive.timer" ;;
-esac
-"""
+def timers(machine: cron_machine.CronMachine, **variables: str) -> bytes:
+    """Return what the user's service manager says of its timers."""
+    return machine.shell("systemctl --user list-timers --all --no-legend", **variables).stdout
 
 
-@pytest.fixture
-def manager(box: sandbox.Box) -> dict[str, str]:
-    """What a command needs to meet the stand-in for a user's service manager."""
-    programs = box.home / "bin"
-    programs.mkdir()
-    (programs / "systemctl").write_text(SYSTEMCTL)
-    (programs / "systemctl").chmod(0o755)
-    return {"PATH": f"{programs}:{os.environ['PATH']}"}
-
-
-def test_where_lingering_is_on_a_timer_takes_the_place_of_the_crontab(
-    box: sandbox.Box, manager: dict[str, str]
-) -> None:
-    """It is enabled once; the line is gone; without lingering the line comes back and the timer goes."""
-    machine = cron_machine.CronMachine(box)
+def test_where_lingering_is_on_a_timer_takes_the_place_of_the_crontab(box: sandbox.Box) -> None:
+    """With a real service manager: it waits for its time, once; the line is gone; without lingering it is the other way."""
+    machine = cron_machine.CronMachine(box, has_systemd=True)
     machine.write_crontab(OTHERS)
-    assert machine.run("keepalive", "install", **manager).status == 0
-    machine.linger.touch()
-    result = machine.run("keepalive", "install", **manager)
-    assert (result.status, "(timer) is installed" in result.err) == (0, True), result
-    assert machine.crontab == OTHERS
-    asked = (box.home / "asked").read_text().splitlines()
-    assert asked == [
-        f"--user --no-ask-password {words}" for words in ("daemon-reload", f"enable --now {timer.NAME}.timer")
-    ]
-    assert "nothing was changed" in machine.run("keepalive", "install", **manager).err
-    assert len((box.home / "asked").read_text().splitlines()) == 2
-    [installed] = json.loads(machine.run("keepalive", "show", "--json", **manager).out)["jobs"]
-    assert (installed["kind"], installed["remark"]) == ("timer", None)
-    assert installed["next_run"] is not None
-    machine.linger.unlink()
-    assert "only while you are signed in" in machine.run("keepalive", "show", **manager).out
-    result = machine.run("keepalive", "install", **manager)
-    assert (result.status, "(crontab) is installed" in result.err) == (0, True), result
+    with cron_machine.service_manager(box, machine) as manager:
+        assert machine.run("keepalive", "install", **manager).status == 0
+        assert timers(machine, **manager) == b""
+        machine.linger.touch()
+        result = machine.run("keepalive", "install", **manager)
+        assert (result.status, "(timer) is installed" in result.err) == (0, True), result
+        assert machine.crontab == OTHERS
+        assert b"devicelogin-keepalive.timer" in timers(machine, **manager)
+        assert "nothing was changed" in machine.run("keepalive", "install", **manager).err
+        [installed] = json.loads(machine.run("keepalive", "show", "--json", **manager).out)["jobs"]
+        assert (installed["kind"], installed["remark"]) == ("timer", None)
+        assert installed["next_run"] is not None
+        machine.linger.unlink()
+        assert "only while you are signed in" in machine.run("keepalive", "show", **manager).out
+        result = machine.run("keepalive", "install", **manager)
+        assert (result.status, "(crontab) is installed" in result.err) == (0, True), result
+        assert timers(machine, **manager) == b""
     assert [path for path in machine.units.rglob("*") if not path.is_dir()] == []
     assert len(own_lines(machine.crontab)) == 1
+
+
+def test_the_service_runs_what_it_says(box: sandbox.Box) -> None:
+    """A real service manager starts it, with the odd paths of its environment, and the sign-in is fresh again."""
+    home = box.home / 'it\'s 100%h $HOME "odd" back\\slash; end'
+    home.mkdir(mode=0o700)
+    box.variables["DEVICELOGIN_HOME"] = str(home)
+    box.sign_in()
+    paths = box.workplace().paths
+    times = secret_store.read_times(paths)
+    assert times is not None
+    secret_store.write_times(paths, dataclasses.replace(times, last_refreshed=times.last_refreshed - 8 * 86_400))
+    machine = cron_machine.CronMachine(box, lingers=True)
+    with cron_machine.service_manager(box, machine) as manager:
+        installed = machine.run("keepalive", "install", **manager)
+        assert (installed.status, "(timer) is installed" in installed.err) == (0, True), installed
+        done = machine.shell(f"systemctl --user start {timer.NAME}.service", **manager)
+        assert done.returncode == 0, (done, (box.home / "manager.log").read_text())
+        assert box.emulator.count("refresh") == 1
+        shown = machine.run("keepalive", "show", **manager).out
+        assert re.search(r"^last run   .*: 1 refreshed$", shown, re.MULTILINE), shown
+        assert machine.run("keepalive", "remove", **manager).err.splitlines() == [
+            "devicelogin: the daily keepalive (timer) is removed"
+        ]
+        assert timers(machine, **manager) == b""
 
 
 def test_without_lingering_the_way_to_a_timer_is_named(box: sandbox.Box) -> None:
@@ -362,7 +382,7 @@ def answer_at_a_terminal(box: sandbox.Box, machine: cron_machine.CronMachine, an
     return written.decode()
 
 
-def test_at_a_terminal_lingering_is_offered(box: sandbox.Box, manager: dict[str, str]) -> None:
+def test_at_a_terminal_lingering_is_offered(box: sandbox.Box) -> None:
     """No: cron. Yes, but it fails (the real loginctl, without logind): why, and cron. Yes, and it works: a timer."""
     conftest.need("loginctl")
     machine = cron_machine.CronMachine(box, has_systemd=True)
@@ -372,11 +392,17 @@ def test_at_a_terminal_lingering_is_offered(box: sandbox.Box, manager: dict[str,
     said = answer_at_a_terminal(box, machine, "y")
     assert "lingering could not be turned on (" in said
     assert "(crontab) is already installed; nothing was changed" in said
-    # Stands in for the one of a machine with logind, as that systemctl does for one with a user manager.
-    loginctl = box.home / "bin" / "loginctl"
-    loginctl.write_text(f'#!/bin/sh\necho "$*" >>"$HOME/asked"; : >/var/lib/systemd/linger/{machine.linger.name}\n')
-    loginctl.chmod(0o755)
-    said = answer_at_a_terminal(box, machine, "y", **manager)
-    assert "(timer) is installed" in said
+    # Stands in for the loginctl of a machine with logind, which cannot run here: it does with the file what that does.
+    programs = box.home / "bin"
+    programs.mkdir()
+    (programs / "loginctl").write_text(
+        f'#!/bin/sh\necho "$*" >"$HOME/asked"; : >/var/lib/systemd/linger/{machine.linger.name}\n'
+    )
+    (programs / "loginctl").chmod(0o755)
+    with cron_machine.service_manager(box, machine) as manager:
+        path = f"{programs}:{os.environ['PATH']}"
+        said = answer_at_a_terminal(box, machine, "y", PATH=path, **manager)
+        assert "(timer) is installed" in said
+        assert b"devicelogin-keepalive.timer" in timers(machine, **manager)
     assert machine.crontab is None
-    assert (box.home / "asked").read_text().splitlines()[0] == "--no-ask-password enable-linger"
+    assert (box.home / "asked").read_text() == "--no-ask-password enable-linger\n"
