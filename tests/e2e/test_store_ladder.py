@@ -232,6 +232,8 @@ def test_no_other_store_is_offered_where_it_was_not_the_keyring_that_failed(
     """A key that is missing is not mended by the file it belongs to: the reason, its own hint and no question."""
     box.login()
     (box.config / "keys" / "default.key").unlink()
+    profile = box.config / "default.toml"
+    profile.write_text(profile.read_text().replace('store = "file"\n', ""))
     status, _, said = terminal.run(box, "login", *box.app(store=None), answers=[])
     assert (status, "[Y/n]" in said) == (73, False), said
     assert "default.key of the saved sign-in is missing" in said
