@@ -8,7 +8,7 @@ from typing import Any
 import pyte
 
 from devicelogin import models
-from devicelogin.terminal import screen, sign_in_prompt
+from devicelogin.terminal import qr_code, screen, sign_in_prompt
 
 UTF8 = {"TERM": "xterm-256color", "LANG": "C.UTF-8"}
 PUBLIC = "https://microsoft.com/devicelogin"
@@ -72,3 +72,44 @@ def seen(text: str, columns: int, rows: int) -> pyte.Screen:
     emulated = pyte.Screen(columns, rows)
     pyte.Stream(emulated).feed(text.replace("\n", "\r\n"))
     return emulated
+
+
+def qr_modules(emulated: pyte.Screen) -> list[list[bool]]:
+    """Return what a camera would see dark of the QR code on a terminal, two rows for each row of cells.
+
+    Its cells are those with a background of their own; half blocks are read as such, spaces as their background.
+    """
+    modules = []
+    for y in range(emulated.lines):
+        cells = [emulated.buffer[y][x] for x in range(emulated.columns)]
+        painted = [cell for cell in cells if cell.bg in {"black", "white", "000000", "ffffff"}]
+        if not painted:
+            continue
+        upper, lower = [], []
+        for cell in painted:
+            assert cell.data in " \u2580\u2584"
+            is_dark = cell.bg == "000000" if len(cell.bg) == 6 else not cell.reverse
+            upper.append(is_dark or cell.data == "\u2580")
+            lower.append(is_dark or cell.data == "\u2584")
+        modules += [upper, lower]
+    return modules
+
+
+def is_whole_qr_code(emulated: pyte.Screen, text: str) -> bool:
+    """Tell whether the QR code for `text` stands on a terminal with a quiet zone of 4 or 2, in half blocks or full ones.
+
+    False where there is none; a part of one, or another one, is an error.
+    """
+    modules = qr_modules(emulated)
+    if not modules:
+        return False
+    for zone in qr_code.QUIET_ZONES:
+        wanted = qr_code.modules(text, quiet_zone=zone)
+        assert isinstance(wanted, list)
+        side = len(wanted)
+        half = [*wanted, [False] * side] if side % 2 else wanted
+        full = [[module for module in row for _ in range(2)] for row in wanted for _ in range(2)]
+        if modules in (half, full):
+            return True
+    message = "there is part of a QR code, or a wrong one"
+    raise AssertionError(message)

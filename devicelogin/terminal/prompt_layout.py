@@ -1,15 +1,22 @@
 """Where the parts of the sign-in prompt stand: the QR code, the code, the address, who asks, and the warning sentence.
 
 What has to be on the screen at one time is the QR code, the address, the user code and the countdown line below them;
-who asks may have scrolled away in a small window. The user code is never broken. Everything given here is printable.
+who asks may have scrolled away in a small window. The user code is never broken, and as large as there is room for.
+Everything given here is printable.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from devicelogin.terminal import qr_code, screen
+from devicelogin.terminal import big_letters, qr_code, screen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: How the user code looks: in big letters, as a reversed plate of three rows, or as a word on a line.
+Look = Literal["big", "plate", "line"]
 
 #: How many cells lie between the QR code and the text beside it?
 GAP = 2
@@ -23,6 +30,9 @@ FACT_LINES = 2
 
 #: Which rows stay free: the countdown, and one to spare for terminals that scroll early.
 FREE_ROWS = 2
+
+#: How many rows stay free besides, where the code is larger than it must be? The hint about a page that refused takes two.
+ROWS_FOR_HINT = 2
 
 SENTENCE = "Enter the code only if you started this sign-in yourself, on this machine."
 
@@ -42,13 +52,18 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptText:
-    """The words of one prompt. `bare_code` is the code as the server sent it, if `code` is another spelling of it."""
+    """The words of one prompt.
+
+    `bare_code` is the code as the server sent it, if `code` is another spelling of it; `copied` tells what became of the
+    wish to have it on the clipboard.
+    """
 
     address: str
     code: str
     bare_code: str | None
     facts: tuple[tuple[str, str], ...]
     warning: str | None = None
+    copied: str | None = None
 
 
 class Arrangement(NamedTuple):
@@ -61,69 +76,99 @@ class Arrangement(NamedTuple):
 
 
 def arrange(
-    text: PromptText, shapes: tuple[qr_code.Shape, ...] | qr_code.NoQrCode, *, columns: int, rows: int
+    text: PromptText,
+    shapes: tuple[qr_code.Shape, ...] | qr_code.NoQrCode,
+    *,
+    columns: int,
+    rows: int,
+    looks: Sequence[Look] = ("line",),
+    advice: str = "",
 ) -> Arrangement:
-    """Return the best arrangement for a window of that size; one without a QR code says why."""
+    """Return the best arrangement for a window of that size; one without a QR code says why.
+
+    `looks` are the ways to draw the user code, best first; the last one is "line". `advice` stands behind the reason
+    where the window is too small.
+    """
+    width, height = columns - 1, rows - FREE_ROWS
     if isinstance(shapes, qr_code.NoQrCode):
-        return _without(text, shapes.reason, columns - 1, rows - FREE_ROWS)
-    for shape in shapes:
-        found = _beside(text, shape, columns - 1, rows - FREE_ROWS)
-        if found:
-            return found
-    for shape in shapes:
-        found = _stacked(text, shape, columns - 1, rows - FREE_ROWS)
-        if found:
-            return found
-    for shape in shapes:
-        found = _squeezed(text, shape, columns - 1, rows - FREE_ROWS)
-        if found:
-            return found
+        return _without(text, shapes.reason, looks, width, height)
+    for place in (_beside, _stacked, _squeezed):
+        for shape in shapes:
+            found = place(text, shape, looks, width, height)
+            if found:
+                return found
     least = shapes[-1]
     wide = max(least.columns + GAP + _narrowest(text), screen.cell_width(text.address)) + 1
-    reason = f"this window of {columns}x{rows} is too small, {wide}x{least.rows + 1 + FREE_ROWS} will do"
-    return _without(text, reason, columns - 1, rows - FREE_ROWS)
+    reason = f"this window of {columns}x{rows} is too small, {wide}x{least.rows + 1 + FREE_ROWS} will do{advice}"
+    return _without(text, reason, looks, width, height)
 
 
-def _beside(text: PromptText, shape: qr_code.Shape, columns: int, rows: int) -> Arrangement | None:
+def _beside(
+    text: PromptText, shape: qr_code.Shape, looks: Sequence[Look], columns: int, rows: int
+) -> Arrangement | None:
     """Put everything to the right of the QR code, with a blank row above and below where there is room."""
     width = columns - shape.columns - GAP
     if width < max(COMFORTABLE, screen.cell_width(text.address) + 2, screen.cell_width(text.code) + 4):
         return None
-    lines = [*ask_lines(text, width), Line(""), *fact_lines(text, width), Line(""), *sentence_lines(width)]
-    height = max(shape.rows, len(lines))
-    if height > rows:
-        return None
-    lines = [Line("")] * ((height - len(lines)) // 2) + lines
-    blank = [Line("")]
-    return Arrangement(blank if height + 1 <= rows else [], shape, lines, blank if height + 2 <= rows else [])
+    for look in looks:
+        code = code_lines(text, width, look)
+        if code is None:
+            continue
+        ask = ask_lines(text, width, code)
+        lines = [*ask, Line(""), *fact_lines(text, width), Line(""), *sentence_lines(width)]
+        height = max(shape.rows, len(lines))
+        if height > _room(rows, look):
+            continue
+        lines = [Line("")] * ((height - len(lines)) // 2) + lines
+        blank = [Line("")]
+        return Arrangement(blank if height + 1 <= rows else [], shape, lines, blank if height + 2 <= rows else [])
+    return None
 
 
-def _stacked(text: PromptText, shape: qr_code.Shape, columns: int, rows: int) -> Arrangement | None:
+def _stacked(
+    text: PromptText, shape: qr_code.Shape, looks: Sequence[Look], columns: int, rows: int
+) -> Arrangement | None:
     """Put everything below the QR code."""
     if shape.columns > columns:
         return None
-    lines = [*ask_lines(text, columns), Line(""), *fact_lines(text, columns), *sentence_lines(columns), Line("")]
-    if shape.rows + height_of(lines, columns) > rows:
-        return None
-    return Arrangement([], shape, [], lines)
+    for look in looks:
+        code = code_lines(text, columns, look)
+        if code is None:
+            continue
+        ask = ask_lines(text, columns, code)
+        lines = [*ask, Line(""), *fact_lines(text, columns), *sentence_lines(columns), Line("")]
+        if shape.rows + height_of(lines, columns) <= _room(rows, look):
+            return Arrangement([], shape, [], lines)
+    return None
 
 
-def _squeezed(text: PromptText, shape: qr_code.Shape, columns: int, rows: int) -> Arrangement | None:
+def _squeezed(
+    text: PromptText, shape: qr_code.Shape, looks: Sequence[Look], columns: int, rows: int
+) -> Arrangement | None:
     """Put the address above the QR code and the user code beside it; who asks goes where there is room."""
     width = columns - shape.columns - GAP
     if width < _narrowest(text):
         return None
-    address = [Line(text.address, "bold")]
+    address = [Line(text.address, "address")]
     if height_of(address, columns) + shape.rows > rows:
         return None
-    code = [Line("Code to enter:"), *code_lines(text, width), Line("")]
+    codes = [code for code in (code_lines(text, width, look) for look in looks) if code is not None]
     facts = [*fact_lines(text, width), Line("")]
     sentence = sentence_lines(width)
-    if len(code) + len(facts) + len(sentence) <= shape.rows:
-        return Arrangement(address, shape, code + facts + sentence, [])
-    if len(code) + len(sentence) <= shape.rows:
-        return Arrangement(fact_lines(text, columns) + address, shape, code + sentence, [])
+    for code in codes:
+        lines = [Line("Code to enter:"), *code, Line(""), *facts, *sentence]
+        if len(lines) <= shape.rows:
+            return Arrangement(address, shape, lines, [])
+    for code in codes:
+        lines = [Line("Code to enter:"), *code, Line(""), *sentence]
+        if len(lines) <= shape.rows:
+            return Arrangement(fact_lines(text, columns) + address, shape, lines, [])
     return None
+
+
+def _room(rows: int, look: Look) -> int:
+    """Return how many of `rows` may be taken with the code in that look."""
+    return rows if look == "line" else rows - ROWS_FOR_HINT
 
 
 def _narrowest(text: PromptText) -> int:
@@ -131,16 +176,21 @@ def _narrowest(text: PromptText) -> int:
     return max(NARROWEST, screen.cell_width(text.code) + 2)
 
 
-def _without(text: PromptText, reason: str, columns: int, rows: int) -> Arrangement:
+def _without(text: PromptText, reason: str, looks: Sequence[Look], columns: int, rows: int) -> Arrangement:
     """Leave the QR code out. In a low window the address and the user code come last, where they stay in sight."""
     note = [Line(line) for line in screen.wrapped(f"No QR code: {reason}", columns)] if reason else []
-    ask = ask_lines(text, columns, has_qr=False)
     facts = fact_lines(text, columns)
     sentence = sentence_lines(columns)
     blank = [Line("")]
-    lines = blank + ask + blank + facts + blank + sentence + (blank + note if note else []) + blank
-    if height_of(lines, columns) <= rows:
-        return Arrangement([], None, [], lines)
+    ask: list[Line] = []
+    for look in looks:
+        code = code_lines(text, columns, look)
+        if code is None:
+            continue
+        ask = ask_lines(text, columns, code, has_qr=False)
+        lines = blank + ask + blank + facts + blank + sentence + (blank + note if note else []) + blank
+        if height_of(lines, columns) <= _room(rows, look):
+            return Arrangement([], None, [], lines)
     return Arrangement([], None, [], facts + note + sentence + [line for line in ask if line.text])
 
 
@@ -149,21 +199,37 @@ def height_of(lines: list[Line], columns: int) -> int:
     return sum(max(1, -(-line.width // columns)) for line in lines)
 
 
-def ask_lines(text: PromptText, width: int, *, has_qr: bool = True) -> list[Line]:
-    """Return what to do: where to go and what to enter."""
+def ask_lines(text: PromptText, width: int, code: list[Line], *, has_qr: bool = True) -> list[Line]:
+    """Return what to do: where to go and what to enter, which are the lines `code`."""
     lines = [Line(line, "warning") for line in screen.wrapped(text.warning or "", width) if line]
     opening = "To sign in, scan the code or open" if has_qr else "To sign in, open"
     lines += [Line(line) for line in screen.wrapped(opening, width)]
-    lines += [Line(text.address, "bold", 2 if screen.cell_width(text.address) + 2 <= width else 0), Line("")]
-    return [*lines, Line("and enter"), *code_lines(text, width)]
+    lines += [Line(text.address, "address", 2 if screen.cell_width(text.address) + 2 <= width else 0), Line("")]
+    return [*lines, Line("and enter"), *code]
 
 
-def code_lines(text: PromptText, width: int) -> list[Line]:
-    """Return the user code, and how it reads without the dashes that were added for the eye."""
+def code_lines(text: PromptText, width: int, look: Look) -> list[Line] | None:
+    """Return the user code, how it reads without the dashes that were added for the eye, and what became of a copy.
+
+    None where there is no room for that look, or no such letters. Big letters have the code as a word below them: that
+    is what can be selected and read out.
+    """
     indent = 2 if screen.cell_width(text.code) + 4 <= width else 0
     lines = [Line(f" {text.code} " if indent else text.code, "code", indent)]
-    if text.bare_code:
-        lines += [Line(line, "", indent) for line in screen.wrapped(f"(no dashes: {text.bare_code})", width - indent)]
+    if look == "plate":
+        wide = screen.cell_width(text.code) + 4
+        if wide + indent > width:
+            return None
+        blank = Line(" " * wide, "code", indent)
+        lines = [blank, Line(f"  {text.code}  ", "code", indent), blank]
+    elif look == "big":
+        drawn = big_letters.draw(text.code) or []
+        room = width - max(map(len, drawn), default=width + 1)
+        if room < 0:
+            return None
+        lines = [Line(row.rstrip(), "", min(indent, room)) for row in drawn] + lines
+    for words in (f"(no dashes: {text.bare_code})" if text.bare_code else "", text.copied or ""):
+        lines += [Line(line, "", indent) for line in screen.wrapped(words, width - indent) if line]
     return lines
 
 

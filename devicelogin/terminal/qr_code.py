@@ -1,8 +1,8 @@
 """A QR code as lines of characters, black on white whatever the terminal's colours are.
 
 Error correction level M, as cameras meet it on screens. Half blocks put two modules into one cell; the full and the ASCII
-style take two cells for one module. Dark cells are written in black on black, so that they are solid in fonts whose
-block characters leave seams, and right in fonts that have none.
+style take two cells for one module. Cells of one colour are spaces on that colour: solid in fonts whose block characters
+leave seams, right in fonts that have none, and not made readable by terminals that see to the contrast of characters.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ Wanted = Literal["auto", "half", "full", "ascii", "off"]
 QUIET_ZONES = (4, 2)
 
 # The colours are what the code consists of, not decoration, so NO_COLOR does not take them away. 16 and 231 are the
-# black and white of the 256-colour cube, which no scheme redefines; 30 and 47 are for terminals that know only those.
+# black and white of the 256-colour cube, which no scheme redefines. The others are for terminals that know only eight
+# colours, or none: white on black, reversed, is black on white with colours and light on a dark screen without them.
 _FIXED = {"light": "\x1b[38;5;16;48;5;231m", "dark": "\x1b[38;5;16;48;5;16m"}
-_PALETTE = {"light": "\x1b[30;47m", "dark": "\x1b[30;40m"}
+_PALETTE = {"light": "\x1b[0;7;37;40m", "dark": "\x1b[0;37;40m"}
 _RESET = "\x1b[0m"
 
 _TOO_LONG = "the address is too long for one"
 
-_HALF = {(False, False): " ", (True, False): "\u2580", (False, True): "\u2584", (True, True): "\u2588"}
-_WHOLE = {"full": "\u2588\u2588", "ascii": "##"}
+_HALF = {(False, False): " ", (True, False): "\u2580", (False, True): "\u2584", (True, True): " "}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,13 @@ class NoQrCode:
     reason: str
 
 
-def shapes(text: str, *, wanted: Wanted = "auto", has_blocks: bool) -> tuple[Shape, ...] | NoQrCode:
+def shapes(
+    text: str, *, wanted: Wanted = "auto", has_blocks: bool, has_half_blocks: bool = True
+) -> tuple[Shape, ...] | NoQrCode:
     """Return the ways to draw `text`, best first: quiet zone 4, then 2.
 
-    `has_blocks` False means that only ASCII can be written.
+    `has_blocks` False means that only ASCII can be written, `has_half_blocks` False that the font may lack those: then
+    they are used only where a person wants them.
     """
     if wanted == "off":
         return NoQrCode("")
@@ -61,7 +64,9 @@ def shapes(text: str, *, wanted: Wanted = "auto", has_blocks: bool) -> tuple[Sha
         if wanted != "auto":
             return NoQrCode("this terminal does not take block characters; --qr ascii does without them")
         wanted = "ascii"
-    style: Style = "half" if wanted == "auto" else wanted
+    if wanted == "auto":
+        wanted = "half" if has_half_blocks else "full"
+    style: Style = wanted
     try:
         side = len(_matrix(text))
     except (qrcode.exceptions.DataOverflowError, ValueError):
@@ -78,12 +83,13 @@ def _shape(side: int, style: Style, quiet_zone: int) -> Shape:
 def render(text: str, *, style: Style, quiet_zone: int, fixed_colours: bool = True) -> list[str]:
     """Return the lines of the QR code for `text`; each sets its colours and resets them.
 
-    `fixed_colours` False is for terminals without the 256-colour palette.
+    `fixed_colours` False is for terminals without the 256-colour palette. The full and the ASCII style look alike: both
+    are colours only.
     """
     matrix = _with_quiet_zone(_matrix(text), quiet_zone)
     colours = _FIXED if fixed_colours else _PALETTE
     if style != "half":
-        return [_painted([(_WHOLE[style] if dark else "  ", dark) for dark in row], colours) for row in matrix]
+        return [_painted([("  ", dark) for dark in row], colours) for row in matrix]
     if len(matrix) % 2:
         matrix.append([False] * len(matrix[0]))
     return [

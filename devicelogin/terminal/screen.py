@@ -9,6 +9,8 @@ import os
 import unicodedata
 from typing import TYPE_CHECKING, TextIO
 
+from devicelogin.terminal import far_end
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -18,7 +20,16 @@ _USUAL_SIZE = (80, 24)
 #: Which terminals may take a 256-colour sequence for something else (blinking), or may not know it at all?
 _PLAIN_PALETTES = ("linux", "vt", "ansi", "cons", "sun", "wy", "unknown")
 
-_STYLES = {"": "", "bold": "1", "code": "1;7", "warning": "1;7", "green": "32", "yellow": "33", "red": "1;31"}
+_STYLES = {
+    "": "",
+    "bold": "1",
+    "address": "1",
+    "code": "1;7",
+    "warning": "1;7",
+    "green": "32",
+    "yellow": "33",
+    "red": "1;31",
+}
 
 # One cell each, so that what fitted still fits.
 _ASCII = str.maketrans({"\N{HORIZONTAL ELLIPSIS}": "~", "\N{REPLACEMENT CHARACTER}": "?"})
@@ -91,6 +102,12 @@ class Screen:
         return True
 
     @property
+    def has_half_blocks(self) -> bool:
+        """Tell whether the font is likely to have half blocks."""
+        # Of the fonts that Debian sets up for the Linux console, most have the full block only (all of Lat15).
+        return self.is_utf8 and not self._term.startswith("linux")
+
+    @property
     def has_colours(self) -> bool:
         """Tell whether emphasis is wanted: `NO_COLOR`, then `FORCE_COLOR`, then whether this is a capable terminal."""
         if self._environ.get("NO_COLOR"):
@@ -108,6 +125,24 @@ class Screen:
         """Return `text` in `style` (bold, code, warning, a colour or none), or bare where colours are not wanted."""
         sequence = _STYLES[style]
         return f"\x1b[{sequence}m{text}\x1b[0m" if sequence and self.has_colours else text
+
+    def linked(self, text: str, address: str) -> str:
+        """Return `text` as a hyperlink where the terminal is known to show those; `address` is a clean address."""
+        return far_end.hyperlink(text, address) if not self.is_plain and far_end.has_hyperlinks(self._environ) else text
+
+    @property
+    def has_clipboard(self) -> bool:
+        """Tell whether a terminal is at the other end that may have a clipboard."""
+        return not self.is_plain and far_end.has_clipboard(self._environ)
+
+    @property
+    def is_in_tmux(self) -> bool:
+        """Tell whether tmux stands between us and the terminal."""
+        return bool(self._environ.get("TMUX"))
+
+    def copy(self, text: str) -> None:
+        """Put `text` on the clipboard of the terminal at the other end, if that lets us; check `has_clipboard` first."""
+        self.write(far_end.to_clipboard(text, self._environ))
 
     def write(self, text: str) -> None:
         """Write `text` at once; the caller has made server text printable. Characters the encoding lacks become `?`.

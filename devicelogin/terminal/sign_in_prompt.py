@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from devicelogin import errors, redaction
@@ -34,12 +35,28 @@ _LONGEST_FACT = 300
 
 _ERASE = "\r\x1b[K"
 
+#: The window after it was resized: a prompt that was broken by that would only be in the way.
+_CLEAR = "\x1b[H\x1b[2J"
+
+
+@dataclass(slots=True)
+class _Drawn:
+    """A prompt that stands on the terminal: what it says, its lines, and the window that it was drawn for."""
+
+    text: prompt_layout.PromptText
+    uri: str
+    below: list[str]
+    lines: list[str]
+    shape: qr_code.Shape | None
+    width: int
+    size: tuple[int, int]
+
 
 class SignInPrompt:
     """Shows one device-code sign-in on a screen, from the code to the end. A context manager: leaving it cleans up.
 
     `known_hosts` are the hosts on which the identity provider's sign-in page may lie, besides the authority's own;
-    None judges no host.
+    None judges no host. With `copy` the code goes to the clipboard of the terminal, wherever that is.
     """
 
     def __init__(
@@ -48,10 +65,14 @@ class SignInPrompt:
         *,
         qr: qr_code.Wanted = "auto",
         known_hosts: AbstractSet[str] | None = None,
+        copy: bool = False,
     ) -> None:
         self._screen = target
         self._qr = qr
         self._known_hosts = known_hosts
+        self._copy = copy
+        self._drawn: _Drawn | None = None
+        self._resting: tuple[int, int] | None = None
         self._countdown = ""
         self._is_drawing = False
         self._expires_in = 0.0
@@ -68,11 +89,18 @@ class SignInPrompt:
         self.close()
 
     def show(
-        self, authorization: DeviceAuthorization, *, host_name: str, app: str, tenant: str, user: str | None = None
+        self,
+        authorization: DeviceAuthorization,
+        *,
+        host_name: str,
+        app: str,
+        tenant: str,
+        user: str | None = None,
+        note_below: str | None = None,
     ) -> None:
         """Show where to go, the code and who asks; again for a new code after one that expired.
 
-        Raises `BadAnswerError`, before anything is written, if the server's address is none to send a person to;
+        The lines of `note_below`, words of our own, stand under it. Raises `BadAnswerError`, before anything is written, if the server's address is none to send a person to;
         `OutputError` where it cannot be written: nobody waits for a code that was not shown. Whatever is written later
         is optional.
         """
@@ -89,14 +117,31 @@ class SignInPrompt:
             )
         bare_code = redaction.printable(authorization.user_code, limit=_LONGEST_CODE)
         code = grouped(bare_code)
+        can_copy = self._copy and self._screen.has_clipboard and bare_code == authorization.user_code
         text = prompt_layout.PromptText(
             address=redaction.printable(authorization.verification_uri, limit=verification_uri.LONGEST),
             facts=_facts(authorization, host_name=host_name, app=app, tenant=tenant, user=user),
             warning=warning,
             code=code,
             bare_code=bare_code if code != bare_code else None,
+            copied=self._words_on_copy(can_copy=can_copy) if self._copy else None,
         )
-        self._draw(self._sentences(text) if self._screen.is_plain else self._arranged(text, uri))
+        below = (note_below or "").splitlines()
+        if self._screen.is_plain:
+            self._draw(self._sentences(text) + below)
+        else:
+            self._drawn = self._arranged(text, uri, below)
+            self._draw(self._drawn.lines)
+        if can_copy:
+            self._screen.copy(bare_code)
+
+    def _words_on_copy(self, *, can_copy: bool) -> str:
+        """Return what became of the wish to have the code on the clipboard. Whether it got there, no terminal tells."""
+        if not self._screen.has_clipboard:
+            return "(not copied: no terminal with a clipboard)"
+        if not can_copy:
+            return "(not copied: it holds characters that are not shown)"
+        return f"(sent to your terminal's clipboard{', through tmux' if self._screen.is_in_tmux else ''})"
 
     def _draw(self, lines: list[str]) -> None:
         self._is_drawing = not self._screen.is_plain
@@ -119,6 +164,8 @@ class SignInPrompt:
         lines.append(f"and enter the code:  {text.code}")
         if text.bare_code:
             lines.append(f"(without the dashes: {text.bare_code})")
+        if text.copied:
+            lines.append(text.copied)
         lines.append("This sign-in was started by:")
         lines += [f"  {label}: {value}" for label, value in text.facts]
         lines.append(prompt_layout.SENTENCE)
@@ -126,22 +173,70 @@ class SignInPrompt:
             lines.append("No QR code: this is not a terminal that can draw one")
         return lines
 
-    def _arranged(self, text: prompt_layout.PromptText, uri: str) -> list[str]:
-        has_blocks = self._screen.is_utf8 if self._qr == "auto" else self._screen.encodes_blocks
-        shapes = qr_code.shapes(uri, wanted=self._qr, has_blocks=has_blocks)
+    def _arranged(self, text: prompt_layout.PromptText, uri: str, below: list[str]) -> _Drawn:
+        """Return the prompt for the window as it is now."""
+        target = self._screen
+        has_blocks = target.is_utf8 if self._qr == "auto" else target.encodes_blocks
+        shapes = qr_code.shapes(uri, wanted=self._qr, has_blocks=has_blocks, has_half_blocks=target.has_half_blocks)
         if text.warning:
             shapes = qr_code.NoQrCode("")
-        plan = prompt_layout.arrange(text, shapes, columns=self._screen.columns, rows=self._screen.rows)
+        is_unsure = self._qr == "auto" and has_blocks and not target.has_half_blocks
+        columns, rows = target.columns, target.rows
+        plan = prompt_layout.arrange(
+            text,
+            shapes,
+            columns=columns,
+            rows=rows,
+            looks=self._looks(),
+            advice="; or --qr half, if the font has half blocks" if is_unsure else "",
+        )
         lines = [self._styled(line) for line in plan.above]
+        width = max((line.width for line in plan.above + plan.below), default=0)
         if plan.shape is not None:
             code = qr_code.render(
                 uri,
                 style=plan.shape.style,
                 quiet_zone=plan.shape.quiet_zone,
-                fixed_colours=self._screen.has_fixed_colours,
+                fixed_colours=target.has_fixed_colours,
             )
             lines += self._side_by_side(code, plan.shape.columns, plan.beside)
-        return lines + [self._styled(line) for line in plan.below]
+            beside = max((line.width + prompt_layout.GAP for line in plan.beside), default=0)
+            width = max(width, plan.shape.columns + beside)
+        lines += [self._styled(line) for line in plan.below]
+        return _Drawn(text, uri, below, lines + below, plan.shape, min(width, columns - 1), (columns, rows))
+
+    def _looks(self) -> tuple[prompt_layout.Look, ...]:
+        """Return how the code may be drawn on this screen, best first."""
+        looks: tuple[prompt_layout.Look, ...] = ("plate", "line") if self._screen.has_colours else ("line",)
+        # Whoever asks for the ASCII style says that the font lacks block characters.
+        return ("big", *looks) if self._screen.has_half_blocks and self._qr != "ascii" else looks
+
+    def _redraw_if_broken(self) -> None:
+        """Draw the prompt anew once a window that was resized has come to rest, if it no longer holds it or now can.
+
+        A window that became larger keeps what stands there, but for a QR code that had no room before.
+        """
+        drawn = self._drawn
+        if drawn is None:
+            return
+        size = (self._screen.columns, self._screen.rows)
+        if size == drawn.size:
+            self._resting = size
+            return
+        if size != self._resting:
+            self._resting = size
+            return
+        height = len(drawn.lines) + prompt_layout.FREE_ROWS
+        anew = self._arranged(drawn.text, drawn.uri, drawn.below)
+        is_broken = size[0] <= drawn.width or size[1] < min(height, drawn.size[1])
+        if is_broken or (drawn.shape is None and anew.shape is not None):
+            self._drawn = anew
+            self._countdown = ""
+            self._screen.write(_CLEAR + "".join(f"{line}\n" for line in anew.lines))
+            if self._hint_was_given:
+                self._say(BLOCKED_HINT)
+        else:
+            drawn.size = size
 
     def _side_by_side(self, code: list[str], width: int, beside: list[prompt_layout.Line]) -> list[str]:
         lines = []
@@ -152,13 +247,17 @@ class SignInPrompt:
         return lines
 
     def _styled(self, line: prompt_layout.Line) -> str:
-        return " " * line.indent + self._screen.styled(line.text, line.style) if line.text else ""
+        if not line.text:
+            return ""
+        shown = self._screen.styled(line.text, line.style)
+        return " " * line.indent + (self._screen.linked(shown, line.text) if line.style == "address" else shown)
 
     def waiting(self, seconds_left: float, *, note: str | None = None) -> None:
         """Say how long the code still lives: in place on a terminal (call it once a second), a line a minute elsewhere.
 
         `note` is a few words that stand behind it.
         """
+        self._redraw_if_broken()
         self._expires_in = max(self._expires_in, seconds_left)
         if not self._hint_was_given and self._expires_in - seconds_left >= BLOCKED_HINT_AFTER:
             self._hint_was_given = True
