@@ -316,6 +316,17 @@ def test_the_service_runs_what_it_says(box: sandbox.Box) -> None:
             "devicelogin: the daily keepalive (timer) is removed"
         ]
         assert timers(machine, **manager) == b""
+        # The program may lie at such a place as well.
+        program = home / "${HOME} %n" / "devicelogin"
+        program.parent.mkdir()
+        program.write_text('#!/bin/sh\nprintf "%s " "$0" "$@" "$ODD" >"$HOME/ran"\n')
+        program.chmod(0o755)
+        odd = "${HOME} $PATH 50%h \\n 'x' \"y\" #;"
+        work = job.Job(command=(str(program), "keepalive"), environment={"ODD": odd})
+        timer.write(box.environment(), timer.units(work, job.TimeOfDay(9, 5)))
+        done = machine.shell(f"systemctl --user daemon-reload; systemctl --user start {timer.NAME}.service", **manager)
+        assert done.returncode == 0, (done, (box.home / "manager.log").read_text())
+        assert (box.home / "ran").read_text() == f"{program} keepalive {odd} "
 
 
 def test_without_lingering_the_way_to_a_timer_is_named(box: sandbox.Box) -> None:
