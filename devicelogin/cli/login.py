@@ -68,6 +68,7 @@ _SEALED_FILE = {
 @click.option("--ca-file", metavar="FILE", help="Certificates to trust (PEM) instead of the system's.")
 @click.option("--store", metavar="STORE", help="Where to keep the secret: auto, keyring or file.")
 @click.option("--qr", metavar="FORM", help="The QR code: auto, half, full, ascii or off.")
+@click.option("--copy", is_flag=True, help="Send the code to the clipboard of the terminal you sit at, over SSH too.")
 @click.option("--on-code", metavar="COMMAND", help="Run this, without a shell, when the code is there.")
 @click.option("--if-needed", is_flag=True, help="Do nothing if the saved sign-in still works.")
 @click.option("--expect-user", metavar="USER", help="Refuse anybody but this user name or object id.")
@@ -80,6 +81,9 @@ def command(invocation: Invocation, /, clock_wait: clock.ClockWait, **options: o
     clock_wait.until_plausible()
     if_needed, as_json = bool(options.pop("if_needed")), bool(options.pop("as_json"))
     expected, replace = options.pop("expect_user"), bool(options.pop("replace"))
+    copy = bool(options.pop("copy"))
+    if copy and as_json:
+        raise errors.UsageError("--copy is for a person at a terminal, --json is not", hint="leave one of them out")
     flags = {name: (list(value) if isinstance(value, tuple) else value) for name, value in options.items()}
     flags["on_code"] = _arguments(flags["on_code"])
     expected = str(expected) if expected is not None else None
@@ -99,7 +103,7 @@ def command(invocation: Invocation, /, clock_wait: clock.ClockWait, **options: o
             )
     else:
         cron_remarks.say(invocation, flags)
-        sign_in_on_screen(invocation, flags, wishes)
+        sign_in_on_screen(invocation, flags, wishes, copy=copy)
 
 
 def sign_in_on_screen(
@@ -107,12 +111,14 @@ def sign_in_on_screen(
     flags: dict[str, object],
     wishes: signing_in.Options,
     *,
+    copy: bool = False,
     note_below: str | None = None,
     shown: events.OnShown | None = None,
 ) -> models.SignIn:
     """Run the sign-in with a person at stderr, who is asked what is missing if they can be.
 
-    `note_below` is a sentence shown under the code; `shown` is called when the code is on the screen.
+    With `copy` the code goes to the clipboard of their terminal. `note_below` is a sentence shown under the code; `shown`
+    is called when the code is on the screen.
     """
     work = unlocking.let_ask(invocation, invocation.workplace(flags))
     chosen = work.settings(for_login=True)
@@ -121,7 +127,7 @@ def sign_in_on_screen(
         registration.ask_for_app(flags, needs_tenant=needs_tenant, is_oidc=chosen.is_oidc, stdin=sys.stdin)
         work = unlocking.let_ask(invocation, invocation.workplace(flags))
         chosen = work.settings(for_login=True)
-    view = SignInScreen(work, chosen, can_ask=invocation.can_ask(), note_below=note_below, shown=shown)
+    view = SignInScreen(work, chosen, can_ask=invocation.can_ask(), copy=copy, note_below=note_below, shown=shown)
     with view:
         try:
             sign_in = _sign_in(work, wishes, view, chosen)

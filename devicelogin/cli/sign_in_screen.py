@@ -30,6 +30,7 @@ class SignInScreen:
         chosen: resolve.Settings,
         *,
         can_ask: bool,
+        copy: bool = False,
         note_below: str | None = None,
         shown: events.OnShown | None = None,
     ) -> None:
@@ -41,7 +42,7 @@ class SignInScreen:
         self._screen = screen.Screen(output.people(), environ=os.environ)
         known = verification_uri.hosts_of(chosen.authority_url.value, is_oidc=chosen.is_oidc)
         self._prompt = sign_in_prompt.SignInPrompt(
-            self._screen, qr=cast("qr_code.Wanted", chosen.qr.value), known_hosts=known
+            self._screen, qr=cast("qr_code.Wanted", chosen.qr.value), known_hosts=known, copy=copy
         )
 
     def __enter__(self) -> Self:
@@ -61,10 +62,8 @@ class SignInScreen:
             app=f"devicelogin, profile {self.work.profile}",
             tenant=tenant if "://" in tenant else f"{tenant} at {provider.origin}",
             user=_user(),
+            note_below=self._note_below,
         )
-        if self._note_below:
-            for line in self._note_below.splitlines():
-                self._screen.line(line)
         self.was_shown = True
         if self._shown is not None:
             self._shown(authorization)
