@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from devicelogin import models
+    from devicelogin.http_session import exchange
 
 #: How long may the whole way take (seconds)? The design's limit for a network that is not there.
 SECONDS = 15.0
@@ -96,15 +97,7 @@ class Visit:
         except errors.DeviceLoginError as failure:
             error = failure
             self.clock_error = failure if failure.code == clock.WRONG else None
-        way = http.way
-        issuer = certificates.describe(way.certificate).issuer
-        vouching = "an issuer without a name" if issuer is None else f'"{issuer}"'
-        here = f"the proxy {self._proxy.shown}" if self._proxy is not None else self._name
-        steps = (
-            ("name", bool(way.addresses), f"{here} has {_addresses(way.addresses)}"),
-            ("connection", way.is_connected and (self._proxy is None or way.is_through), f"{here} lets us through"),
-            ("TLS", way.protocol is not None, f"{way.protocol}, vouched for by {vouching}"),
-        )
+        steps = self._steps(http.way)
         for position, (name, reached, words) in enumerate(steps):
             if reached:
                 yield self._about.green(name, words)
@@ -117,6 +110,19 @@ class Visit:
         else:
             body = answer.body
             yield self._about.tried("authority", lambda: self._look_at_document(body))
+
+    def _steps(self, way: exchange.Way) -> tuple[tuple[str, bool, str], ...]:
+        """Return each step before the answer: its name, whether it was taken, and the words for that."""
+        issuer = certificates.describe(way.certificate).issuer
+        vouching = "an issuer without a name" if issuer is None else f'"{issuer}"'
+        here, opened, is_open = self._name, "answers", way.is_connected
+        if self._proxy is not None:
+            here, opened, is_open = f"the proxy {self._proxy.shown}", "lets us through", way.is_through
+        return (
+            ("name", bool(way.addresses), f"{here} has {_addresses(way.addresses)}"),
+            ("connection", is_open, f"{here} {opened}"),
+            ("TLS", way.protocol is not None, f"{way.protocol}, vouched for by {vouching}"),
+        )
 
     def _where_it_ends(self, name: str, error: errors.DeviceLoginError | None) -> models.Finding:
         if error is None:

@@ -58,8 +58,12 @@ class Patient:
         yield self._settings
         if self.chosen is None:
             yield self.about.skipped("authority", "the settings must be right first")
-        yield from files.look(self.work, is_saved=self.sign_in is not None)
-        yield self.about.tried("store", self._look_at_store)
+        permissions, *others = files.look(self.work, is_saved=self.sign_in is not None)
+        yield from (permissions, *others)
+        if permissions.level == "red":
+            yield self.about.skipped("store", "the permissions must be right first")
+        else:
+            yield self.about.tried("store", self._look_at_store)
         yield self.about.tried("sign-in", lambda: self._look_at_sign_in(forecast))
 
     def _look_at_settings(self) -> models.Finding:
