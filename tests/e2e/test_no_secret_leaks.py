@@ -58,6 +58,8 @@ COMMANDS: list[tuple[list[str], dict[str, Fault]]] = [
     (["status", "--json"], {}),
     (["doctor"], {}),
     (["doctor", "--json"], {"discovery": Fault.html()}),
+    (["keepalive", "--older-than", "0"], {"refresh": Fault.oauth("invalid_grant", 700082)}),
+    (["keepalive", "--older-than", "0"], {}),
     (["graph", "me"], {}),
     (["graph", "me"], {"me": Fault.status(401)}),
     (["graph", "me"], {"me": Fault.html(500)}),
