@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from datetime import UTC, datetime
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devicelogin import client, redaction, settings
+from devicelogin import client, errors, redaction, settings
 from devicelogin.cli import output
 from devicelogin.cli.options import json_option, profile_option
 from devicelogin.client import reporting
-from devicelogin.unattended import forecast
+from devicelogin.terminal import messages
+from devicelogin.unattended import forecast, login_needed
 
 if TYPE_CHECKING:
     from devicelogin import models
@@ -43,6 +45,7 @@ def command(invocation: Invocation, *, check: bool, as_json: bool) -> int:
         output.write(json.dumps({"format_version": 1, "profiles": [_as_json(status) for status in statuses]}) + "\n")
     elif not check:
         _show(statuses)
+        _warn_of_hooks(statuses)
     needed = not statuses or any(status.needs_login or status.state == "unreadable" for status in statuses)
     return 4 if check and needed else 0
 
@@ -58,6 +61,24 @@ def _show(statuses: list[models.SignInStatus]) -> None:
         tables.status_table(screen.Screen(stream, environ=os.environ), statuses, forecasts)
 
 
+def _warn_of_hooks(statuses: list[models.SignInStatus]) -> None:
+    """Say on stderr which `on_login_needed` did not work: nobody was there when it was run."""
+    for status in statuses:
+        told = _told(status)
+        if told is not None and told.failed:
+            output.say(
+                messages.warning_line(
+                    f"profile {status.profile}: on_login_needed told nobody: {told.outcome or 'unknown'}"
+                )
+            )
+
+
+def _told(status: models.SignInStatus) -> login_needed.Told | None:
+    with contextlib.suppress(errors.DeviceLoginError):
+        return login_needed.told(settings.locate(os.environ).of(status.profile))
+    return None
+
+
 def _as_json(status: models.SignInStatus) -> dict[str, object]:
     expected = forecast.forecast(status)
     fields: dict[str, object] = {
@@ -69,6 +90,9 @@ def _as_json(status: models.SignInStatus) -> dict[str, object]:
         "days_left": expected.days_left,
         "level": expected.level,
     }
+    told = _told(status)
+    if told is not None:
+        fields |= {"told_at": _moment(told.at), "told_outcome": told.outcome, "told_failed": told.failed}
     sign_in, times = status.sign_in, status.times
     if sign_in is not None:
         account = sign_in.account

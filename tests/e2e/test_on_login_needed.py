@@ -228,6 +228,12 @@ def test_a_command_that_does_not_work_is_noted_and_changes_nothing(box: sandbox.
     told = outcome(box)
     assert told.failed
     assert words in (told.outcome or "")
+    [warning] = box.run("status").lines("warning")
+    assert warning.startswith("profile default: on_login_needed told nobody: ")
+    [known] = json.loads(box.run("status", "--json").out)["profiles"]
+    assert words in known["told_outcome"]
+    assert (known["told_failed"], known["told_at"].endswith("Z")) == (True, True)
+    assert box.run("status", "--check").err == ""
 
 
 def test_where_nobody_ever_signed_in_somebody_is_told_as_well(box: sandbox.Box, notes: hook_notes.Notes) -> None:
