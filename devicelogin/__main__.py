@@ -51,10 +51,26 @@ def main() -> None:
             status = command_line.run(sys.argv[1:])
     except KeyboardInterrupt:  # before the command line could take care of it
         status = 130
+    except (ImportError, MemoryError, OSError, SystemError) as error:  # the same
+        status = _cannot_start(error)
     if wanted is not None and _is_written_out():
         # Taking the interpreter apart is a tenth of a refresh; nothing of ours waits for it.
         os._exit(status)
     sys.exit(status)
+
+
+def _cannot_start(error: Exception) -> int:
+    """Say that not even the command line could be loaded, in words that need nothing loaded."""
+    what = f" {error.name}" if isinstance(error, ImportError) and (error.name or "").isascii() else ""
+    lines = (
+        f"devicelogin: error: this program could not be loaded: {type(error).__name__}{what}",
+        "devicelogin: hint: look at the limits of this session (ulimit -a); if there are none, install devicelogin again",
+    )
+    try:  # noqa: SIM105 - contextlib may be what cannot be loaded
+        os.write(2, ("\n".join(lines) + "\n").encode())
+    except OSError:
+        pass  # nobody is there to be told
+    return 70
 
 
 def _is_written_out() -> bool:

@@ -50,9 +50,11 @@ def make_directory(path: str) -> None:
             os.chmod(path, 0o700)  # whatever the umask took away
         except FileExistsError:
             if not os.path.isdir(path):
-                raise errors.ConfigError(
-                    f"{path} is not a directory", hint=f"move it away: mv {path} {path}.old"
-                ) from None
+                # A HOME of /dev/null, as services have it, is not to be moved away.
+                away = f"move it away: mv {path} {path}.old"
+                other = "export DEVICELOGIN_HOME=/path/of/a/private/directory"
+                hint = away if os.path.isfile(path) else other
+                raise errors.ConfigError(f"{path} is not a directory", hint=hint) from None
         except OSError as error:
             raise _unwritable(path, error) from error
     check_directory(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 import warnings
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from devicelogin.cli.invocation import Invocation
+
+#: By what is a limit known that this process has reached? Python and the loader of libraries have no number for some.
+_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_WORDS_OF_LIMITS = (
+    "can't start new thread",
+    "failed to map segment",
+    "annot allocate memory",
+    "Too many open files",
+    "without exception set",  # what becomes of a MemoryError in some corners of CPython
+    "without setting an exception",
+)
 
 
 def run(invocation: Invocation, act: Callable[[], object]) -> int:
@@ -41,7 +53,7 @@ def run(invocation: Invocation, act: Callable[[], object]) -> int:
         output.abandon_stdout()
         return 128 + 13
     except Exception as error:
-        return _report(_bug(error), invocation)
+        return _report(_used_up(error) or _bug(error), invocation)
     finally:
         output.see_off_stderr()
 
@@ -56,23 +68,42 @@ def place_of(error: Exception) -> str:
 
 
 def _report(error: errors.DeviceLoginError, invocation: Invocation) -> int:
+    try:
+        lines = _lines(error, invocation)
+    except Exception:  # what makes texts printable could not even be imported
+        lines = ["devicelogin: error: the reason cannot be shown, for want of memory or open files"]
+    for line in lines:
+        output.say(line)
+    return error.exit_code
+
+
+def _lines(error: errors.DeviceLoginError, invocation: Invocation) -> list[str]:
     # Most calls end without an error, and `--help` and `--version` should come at once.
-    if invocation.as_json:
-        import json
-
-        from devicelogin import redaction
-
-        shown = {
-            key: redaction.printable(value) if isinstance(value, str) else value
-            for key, value in error.as_json().items()
-        }
-        output.say(json.dumps(shown))
-    else:
+    if not invocation.as_json:
         from devicelogin.terminal import messages
 
-        for line in messages.error_lines(error):
-            output.say(line)
-    return error.exit_code
+        return list(messages.error_lines(error))
+    import json
+
+    from devicelogin import redaction
+
+    fields = error.as_json().items()
+    return [json.dumps({key: redaction.printable(it) if isinstance(it, str) else it for key, it in fields})]
+
+
+def _used_up(error: Exception) -> errors.TryLaterError | None:
+    """Return the error for a limit of memory, threads or open files that this process has reached; None: another one."""
+    is_limit = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _LIMITS)
+    if isinstance(error, (RuntimeError, ImportError, SystemError)):
+        is_limit = any(words in str(error) for words in _WORDS_OF_LIMITS)
+    if not is_limit:
+        return None
+    return errors.TryLaterError(
+        "this process has reached a limit of memory, threads or open files",
+        hint="nothing saved was deleted; look at the limits of this session: ulimit -a",
+        detail=type(error).__name__,
+        code="no_resources",
+    )
 
 
 def _bug(error: Exception) -> errors.InternalError:

@@ -27,6 +27,9 @@ _TRY_AGAIN = "nothing was changed; check the network and try again"
 #: Which errors of connect() mean that no packet found its way?
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EACCES})
 
+#: Which errors mean that this process has used up what it may have, so that the network is not to blame?
+_USED_UP = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+
 _CUT = (
     ConnectionError,
     http.client.RemoteDisconnected,
@@ -109,6 +112,12 @@ def explain(error: BaseException, host: str, proxy: Proxy | None, *, sent: bool)
     Refused certificates are not explained here but in `certificates`.
     """
     chain = tuple(causes(error))
+    if any(isinstance(each, OSError) and each.errno in _USED_UP for each in chain):
+        return NoAnswerError(
+            f"cannot reach {host}: this process has reached a limit of open files or memory",
+            hint="nothing was changed; look at the limits of this session: ulimit -a",
+            request_may_have_arrived=sent,
+        )
     if proxy is not None and is_at_proxy(error):
         return _explain_proxy(chain, host, proxy)
     if isinstance(error, (requests.exceptions.InvalidHeader, requests.exceptions.InvalidURL)):
