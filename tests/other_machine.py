@@ -130,8 +130,8 @@ class Machine:
         self.box.variables = {}
         self._end_user_bus()
         for directory in forgotten:
-            shutil.rmtree(directory)
-            directory.mkdir(mode=0o700)
+            for path in directory.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         if self.lingers:
             self._start_user_bus()
 
@@ -176,9 +176,12 @@ class Machine:
     def mount_memory(self, directory: Path) -> Path:
         """Put a file system in memory on `directory`, and return its path as seen from here."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        command = [*self.inside, "mount", "-t", "tmpfs", "-o", "mode=0700", "tmpfs", str(directory)]
-        subprocess.run(command, check=True)
+        self.do("mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", str(directory))
         return self._root / directory.relative_to("/")
+
+    def do(self, *command: str) -> None:
+        """Run a command in the namespace; it must succeed."""
+        subprocess.run([*self.inside, *command], check=True)
 
     def end(self) -> None:
         """End everything; the namespace goes with its last process."""

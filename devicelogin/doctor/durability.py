@@ -47,7 +47,7 @@ def of_sign_in(sign_in: models.SignIn, paths: settings_paths.ProfilePaths, envir
     """Return the outlooks of a sign-in whose secret can be read now, by a job with the variables `environ`."""
     found = [_of_directory(directory, environ) for directory in _directories(sign_in, paths)]
     if sign_in.location.kind == "file":
-        found.append(_of_key(sign_in.location, paths))
+        found.append(_of_key(sign_in.location))
         found.append(_of_binding(sign_in.location, paths))
     else:
         found.append(_of_keyring(sign_in.location, paths.profile, environ))
@@ -101,14 +101,12 @@ def _is_homed(directory: str, environ: Mapping[str, str]) -> bool:
     return bool(home) and inside and os.path.exists(os.path.join(home, ".identity"))
 
 
-def _of_key(location: models.StoreLocation, paths: settings_paths.ProfilePaths) -> Outlooks:
+def _of_key(location: models.StoreLocation) -> Outlooks:
     if location.key == "file":
         found = Outlook(True, "the sealed file and its key file need nobody signed in")
     else:
         found = Outlook(
-            None,
-            f"the key comes from a source of its own ({redaction.printable(location.key or 'unknown')})",
-            hints.command("token", paths.profile),
+            None, f"the key comes from a source of its own ({redaction.printable(location.key or 'unknown')})"
         )
     return Outlooks(found, found)
 

@@ -65,3 +65,111 @@ def test_each_answer_is_what_then_happens(name: str) -> None:
     assert tuple(done) == case.works
     assert status == (0 if all(case.works) else 73)
     assert commands[:1] == ([] if case.command is None else [case.command])
+
+
+def test_what_lies_in_memory_is_gone_after_a_reboot() -> None:
+    """State on a tmpfs works until the machine is booted anew, and that is said beforehand."""
+    with other_machine.started() as machine:
+        state = machine.mount_memory(machine.box.home / ".local")
+        machine.sign_in("none")
+        machine.login("file")
+        said, commands, status = rehearse(machine)
+        done = [machine.gives_token()]
+        machine.log_out()
+        done.append(machine.gives_token())
+        machine.reboot(state)
+        done.append(machine.gives_token())
+    assert said == done == [True, True, False]
+    assert "DEVICELOGIN_HOME" in commands[0]
+    assert status == 73
+
+
+def test_a_record_bound_to_a_machine_id_that_each_boot_makes_anew_is_lost() -> None:
+    """A read-only system has its machine id in memory."""
+    with other_machine.started() as machine:
+        memory = machine.mount_memory(machine.box.home / "run")
+        (memory / "machine-id").write_text("a" * 32 + "\n")
+        machine.do("mount", "--bind", str(machine.box.home / "run" / "machine-id"), "/etc/machine-id")
+        machine.sign_in("none")
+        profile = machine.box.home / ".config" / "devicelogin" / "default.toml"
+        profile.parent.mkdir(mode=0o700, parents=True)
+        profile.write_text('bind = "machine"\n')
+        machine.login("file")
+        said, commands, _ = rehearse(machine)
+        machine.reboot()
+        (memory / "machine-id").write_text("b" * 32 + "\n")
+        assert machine.cron("token", "--force-refresh").status == 65
+    assert said == [True, True, False]
+    assert 'bind = "none"' in commands[0]
+
+
+def test_a_cached_token_alone_proves_nothing() -> None:
+    """Without --force-refresh no request is made, but the saved sign-in is read as well; with it a real refresh is made."""
+    with other_machine.started() as machine:
+        machine.sign_in("none")
+        machine.login("file")
+        result = machine.run("doctor", "--as-cron")
+        assert result.status == 0, result
+        assert result.out.splitlines()[0] == (
+            "works from cron now:  yes: a token came out of the cache, and the saved sign-in can be read"
+        )
+        assert [line.split(":")[0] for line in result.out.splitlines()] == [
+            "works from cron now",
+            "after you log out",
+            "after a reboot",
+        ]
+        assert machine.box.emulator.count("refresh") == 0
+        result = machine.run("doctor", "--as-cron", "--force-refresh")
+        assert "yes: a token came out of a refresh made just now" in result.out
+        assert machine.box.emulator.count("refresh") == 1
+        (machine.box.home / ".config/devicelogin/keys/default.key").unlink()
+        assert machine.cron("token").status == 0
+        result = machine.run("doctor", "--as-cron")
+        assert result.status == 73, result
+        assert "no: a token came out of the cache, but when that one ends: the key file" in result.out
+        assert machine.cron("token", "--force-refresh").status == 73
+
+
+def test_a_network_that_is_down_today_says_nothing_about_tomorrow() -> None:
+    """No, try later; but after logout and a reboot the sealed file is there. A revoked sign-in is a no for good."""
+    with other_machine.started() as machine:
+        machine.sign_in("none")
+        machine.login("file")
+        machine.box.emulator.break_for(3600)
+        said, _, status = rehearse(machine, "--force-refresh")
+        assert said == [False, True, True]
+        assert status == 75
+        machine.box.emulator.break_for(0)
+        machine.box.emulator.revoke()
+        said, commands, status = rehearse(machine, "--force-refresh")
+        assert said == [False, False, False]
+        assert status == machine.cron("token", "--force-refresh").status == 4
+        assert "devicelogin login" in commands[0]
+
+
+def test_the_job_has_nothing_of_the_session() -> None:
+    """Four variables, a session of its own, no terminal, stdin at its end, umask 077, HOME as its directory; no token shown."""
+    with other_machine.started() as machine:
+        machine.sign_in("none")
+        # The command that gives a key is run by the job, and sees what the job is.
+        seen, script = machine.box.home / "seen", machine.box.home / "key.sh"
+        script.write_text(
+            f"#!/bin/sh\nexec >{seen}\nenv\necho umask=$(umask) pwd=$(pwd) sid=$(ps -o sid= -p $$) tty=$(ps -o tty= -p $$)\n"
+            f"exec >&3\nprintf 0123456789abcdef0123456789abcdef\n".replace("exec >", "exec 3>&1 >", 1)
+        )
+        script.chmod(0o700)
+        profile = machine.box.home / ".config/devicelogin/default.toml"
+        profile.parent.mkdir(mode=0o700, parents=True)
+        profile.write_text(f'key = ["{script}"]\n')
+        machine.login("file")
+        seen.unlink()
+        result = machine.run("doctor", "--as-cron", "--force-refresh", SECRET_OF_SESSION="x", HTTPS_PROXY="", LANG="C")
+        assert result.status == 0, result
+        said = seen.read_text()
+        names = {line.partition("=")[0] for line in said.splitlines()[:-1]}
+        # The last ones come from Python and the shell, and from what every command of the owner is given.
+        assert names == {"HOME", "LOGNAME", "SHELL", "PATH"} | (names & {"PWD", "LC_CTYPE", "DBUS_SESSION_BUS_ADDRESS"})
+        assert f"umask=0077 pwd={machine.box.home} " in said
+        assert said.endswith("tty=?\n")
+        assert "not known: the key comes from a source of its own (command)" in result.out
+        assert not any(secret in result.out + result.err for secret in machine.box.secrets())

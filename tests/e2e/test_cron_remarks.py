@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import pty
-import subprocess
 import threading
 from typing import TYPE_CHECKING
 
@@ -113,12 +112,12 @@ def test_directories_that_cron_does_not_know_are_warned_of_until_the_crontab_nam
         assert rehearsed.out.count(f"DEVICELOGIN_HOME={home}") == 1
         assert not machine.gives_token()
         install = f"printf 'DEVICELOGIN_HOME=\"{home}\"\\n17 * * * * true\\n' | crontab -"
-        subprocess.run([*machine.inside, "sh", "-c", install], check=True)
+        machine.do("sh", "-c", install)
         assert log_in(machine, "--store", "file", DEVICELOGIN_HOME=home, **SSH).lines("warning") == []
         rehearsed = machine.run("doctor", "--as-cron", "--force-refresh", DEVICELOGIN_HOME=home)
         assert (rehearsed.status, rehearsed.out.count("yes:")) == (0, 3), rehearsed
         assert machine.gives_token(DEVICELOGIN_HOME=home)
-        subprocess.run([*machine.inside, "crontab", "-r"], check=True)
+        machine.do("crontab", "-r")
         usual, other = str(machine.box.home / ".local/state"), str(machine.box.home / "state")
         assert log_in(machine, "--store", "file", XDG_STATE_HOME=usual, **SSH).lines("warning") == []
         (warning,) = log_in(machine, "--store", "file", XDG_STATE_HOME=other, **SSH).lines("warning")
