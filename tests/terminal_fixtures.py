@@ -89,8 +89,8 @@ def qr_modules(emulated: pyte.Screen) -> list[list[bool]]:
         for cell in painted:
             assert cell.data in " \u2580\u2584"
             is_dark = cell.bg == "000000" if len(cell.bg) == 6 else not cell.reverse
-            upper.append(is_dark or cell.data == "\u2580")
-            lower.append(is_dark or cell.data == "\u2584")
+            upper.append(is_dark is not (cell.data == "\u2580"))
+            lower.append(is_dark is not (cell.data == "\u2584"))
         modules += [upper, lower]
     return modules
 

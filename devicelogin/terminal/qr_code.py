@@ -9,11 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import qrcode
 import qrcode.constants
 import qrcode.exceptions
+
+from devicelogin.terminal import half_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Style = Literal["half", "full", "ascii"]
 Wanted = Literal["auto", "half", "full", "ascii", "off"]
@@ -24,13 +29,11 @@ QUIET_ZONES = (4, 2)
 # The colours are what the code consists of, not decoration, so NO_COLOR does not take them away. 16 and 231 are the
 # black and white of the 256-colour cube, which no scheme redefines. The others are for terminals that know only eight
 # colours, or none: white on black, reversed, is black on white with colours and light on a dark screen without them.
-_FIXED = {"light": "\x1b[38;5;16;48;5;231m", "dark": "\x1b[38;5;16;48;5;16m"}
+_FIXED = {"light": "\x1b[38;5;16;48;5;231m", "dark": "\x1b[38;5;231;48;5;16m"}
 _PALETTE = {"light": "\x1b[0;7;37;40m", "dark": "\x1b[0;37;40m"}
 _RESET = "\x1b[0m"
 
 _TOO_LONG = "the address is too long for one"
-
-_HALF = {(False, False): " ", (True, False): "\u2580", (False, True): "\u2584", (True, True): " "}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +95,11 @@ def render(text: str, *, style: Style, quiet_zone: int, fixed_colours: bool = Tr
         return [_painted([("  ", dark) for dark in row], colours) for row in matrix]
     if len(matrix) % 2:
         matrix.append([False] * len(matrix[0]))
-    return [
-        _painted([(_HALF[pair], all(pair)) for pair in zip(upper, lower, strict=True)], colours)
-        for upper, lower in zip(matrix[::2], matrix[1::2], strict=True)
-    ]
+    return [_painted(row, colours) for row in half_blocks.cells(matrix, quiet_zone=quiet_zone)]
 
 
-def _painted(cells: list[tuple[str, bool]], colours: dict[str, str]) -> str:
-    """Join `cells` (characters, wholly dark or not), changing colours only where they change."""
+def _painted(cells: Sequence[tuple[str, bool]], colours: dict[str, str]) -> str:
+    """Join `cells` (characters, on dark or on light), changing colours only where they change."""
     line = ""
     last: bool | None = None
     for characters, is_dark in cells:

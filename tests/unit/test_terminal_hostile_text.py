@@ -172,7 +172,7 @@ HOSTILE = [
 
 #: The only sequences that the prompt writes itself: colours of the QR code and emphasis, and erasing to the end of a line.
 OURS = re.compile(
-    r"\x1b\[(?:0|1|1;7|38;5;16;48;5;231|38;5;16;48;5;16)m|\x1b\[K|\r(?=Waiting for you|The code expires|\x1b\[K)"
+    r"\x1b\[(?:0|1|1;7|38;5;16;48;5;231|38;5;231;48;5;16)m|\x1b\[K|\r(?=Waiting for you|The code expires|\x1b\[K)"
 )
 
 SIZES = ((80, 24), (100, 40), (60, 20), (40, 12))

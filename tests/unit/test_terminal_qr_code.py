@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
@@ -81,11 +82,51 @@ def test_a_cell_of_one_colour_holds_no_character(fixed):
 
 
 def test_without_colours_reversed_cells_still_make_the_code_on_a_dark_screen():
-    """A terminal of one colour ignores 37 and 40 and does 7: light cells light, dark cells dark."""
-    for line in qr_code.render(PUBLIC, style="half", quiet_zone=2, fixed_colours=False):
-        without = re.sub(r"\x1b\[0;7;37;40m", "<", re.sub(r"\x1b\[0;37;40m|\x1b\[0m", ">", line))
-        dark = re.sub(r"<[^>]*", "", without)
-        assert set(dark) <= {">", " "}, "in what is not reversed, nothing may shine"
+    """A terminal of one colour ignores 37 and 40 and does 7: what is reversed is light with dark signs, the rest dark."""
+    lines = qr_code.render(PUBLIC, style="half", quiet_zone=2, fixed_colours=False)
+    of_one_colour = [re.sub(r";37;40", "", line) for line in lines]
+    modules = []
+    emulated = seen("\n".join(of_one_colour), 33, 17)
+    for y in range(17):
+        cells = [emulated.buffer[y][x] for x in range(33)]
+        modules.append([(cell.data == "\u2580") is cell.reverse for cell in cells])
+        modules.append([(cell.data == "\u2584") is cell.reverse for cell in cells])
+    is_right = modules[:33] == expected(PUBLIC, 2)
+    assert is_right
+
+
+@pytest.mark.parametrize("text", [PUBLIC, NEWER, LONG])
+@pytest.mark.parametrize("zone", [4, 2])
+@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_half_blocks_that_end_short_of_the_edge_draw_no_line_across_a_finder_pattern(text, zone, missing):
+    """A cell of 16 pixels, of which the outer ones of a half block may be `missing`: Liberation Mono is such a font.
+
+    Down the middle of each finder pattern a camera wants dark, light, dark, light, dark in the proportion 1:1:3:1:1.
+    """
+    lines = qr_code.render(text, style="half", quiet_zone=zone)
+    side = len(expected(text, 0))
+    emulated = seen("\n".join(lines), side + 2 * zone, len(lines))
+    for left, top in ((0, 0), (side - 7, 0), (0, side - 7)):
+        for x in range(left, left + 7):
+            pixels = [dark for y in range(len(lines)) for dark in pixels_of(emulated.buffer[y][zone + x], missing)]
+            within = pixels[8 * (zone + top) : 8 * (zone + top + 7)]
+            runs = [len(list(run)) for _, run in itertools.groupby(within)]
+            if x in {left + 2, left + 3, left + 4}:
+                assert within[0], (x, runs)
+                assert len(runs) == 5, (x, runs)
+                assert all(
+                    abs(length - 8 * wanted) <= 2 * missing
+                    for length, wanted in zip(runs, (1, 1, 3, 1, 1), strict=True)
+                )
+            elif x in {left, left + 6}:
+                assert len(runs) == 1, (x, runs)
+
+
+def pixels_of(cell, missing: int) -> list[bool]:
+    """Return the 16 pixels of a cell, from the top, True for dark."""
+    on_dark = cell.bg == "000000"
+    drawn = {"\u2580": range(missing, 8), "\u2584": range(8, 16 - missing)}.get(cell.data, range(0))
+    return [on_dark is not (y in drawn) for y in range(16)]
 
 
 def test_full_blocks_where_the_font_may_lack_half_blocks():

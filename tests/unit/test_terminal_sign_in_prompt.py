@@ -405,7 +405,7 @@ def test_no_color_takes_the_emphasis_but_not_the_qr_codes_own_black_and_white():
     show(sign_in_prompt.SignInPrompt(target))
     assert set(re.findall(r"\x1b\[[0-9;]*m", stream.text)) == {
         "\x1b[38;5;16;48;5;231m",
-        "\x1b[38;5;16;48;5;16m",
+        "\x1b[38;5;231;48;5;16m",
         "\x1b[0m",
     }
 
