@@ -61,8 +61,8 @@ def authorization(**changed: Any) -> models.DeviceAuthorization:
 
 
 def show(prompt: sign_in_prompt.SignInPrompt, **changed: Any) -> None:
-    """Show an authorization with some fields `changed`; `host_name`, `app`, `tenant` and `user` may change too."""
-    words = {"host_name": "board-7", "app": CLIENT_ID, "tenant": "contoso.com", "user": "ada"}
+    """Show an authorization with some fields `changed`; `host_name`, `app`, `tenant`, `user` and `note_below` may change too."""
+    words = {"host_name": "board-7", "app": CLIENT_ID, "tenant": "contoso.com", "user": "ada", "note_below": None}
     given = {name: changed.pop(name, value) for name, value in words.items()}
     prompt.show(authorization(**changed), **given)
 

@@ -7,6 +7,7 @@ Everything given here is printable.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -92,15 +93,32 @@ def arrange(
     width, height = columns - 1, rows - FREE_ROWS
     if isinstance(shapes, qr_code.NoQrCode):
         return _without(text, shapes.reason, looks, width, height)
-    for place in (_beside, _stacked, _squeezed):
+    found = _with_qr_code(text, shapes, looks, width, height)
+    if found:
+        return found
+    reason = f"this window of {columns}x{rows} is too small{_enough(text, shapes[-1])}{advice}"
+    return _without(text, reason, looks, width, height)
+
+
+def _with_qr_code(
+    text: PromptText, shapes: tuple[qr_code.Shape, ...], looks: Sequence[Look], columns: int, rows: int
+) -> Arrangement | None:
+    for place in (_beside, _stacked, _squeezed, _tight):
         for shape in shapes:
-            found = place(text, shape, looks, width, height)
+            found = place(text, shape, looks, columns, rows)
             if found:
                 return found
-    least = shapes[-1]
-    wide = max(least.columns + GAP + _narrowest(text), screen.cell_width(text.address)) + 1
-    reason = f"this window of {columns}x{rows} is too small, {wide}x{least.rows + 1 + FREE_ROWS} will do{advice}"
-    return _without(text, reason, looks, width, height)
+    return None
+
+
+def _enough(text: PromptText, shape: qr_code.Shape) -> str:
+    """Return words on the size of a window that is large enough for `shape`."""
+    narrow = shape.columns + GAP + _narrowest(text)
+    for rows in range(shape.rows, shape.rows + 4):
+        for columns in (narrow, max(narrow, screen.cell_width(text.address))):
+            if _with_qr_code(text, (shape,), ("line",), columns, rows):
+                return f", {columns + 1}x{rows + FREE_ROWS} will do"
+    return ""
 
 
 def _beside(
@@ -164,6 +182,35 @@ def _squeezed(
         if len(lines) <= shape.rows:
             return Arrangement(fact_lines(text, columns) + address, shape, lines, [])
     return None
+
+
+def _tight(
+    text: PromptText, shape: qr_code.Shape, looks: Sequence[Look], columns: int, rows: int
+) -> Arrangement | None:
+    """Fold the address and put it beside the QR code with the user code: tmux takes a row of a low window for itself."""
+    width = columns - shape.columns - GAP
+    if width < _narrowest(text) or shape.rows > rows:
+        return None
+    address = [Line(line, "bold") for line in _folded(text.address, width)]
+    for code in (code_lines(text, width, look) for look in looks):
+        if code is None:
+            continue
+        lines = [Line("Open"), *address, Line(""), Line("and enter"), *code, Line(""), *sentence_lines(width)]
+        if len(lines) <= shape.rows:
+            return Arrangement(fact_lines(text, columns), shape, lines, [])
+    return None
+
+
+def _folded(address: str, width: int) -> list[str]:
+    """Return `address` as lines, broken after a slash or before a dot where that can be."""
+    lines = [""]
+    for part in re.split(r"(?<=/)|(?=\.)", address):
+        if len(lines[-1] + part) <= width:
+            lines[-1] += part
+            continue
+        pieces = [part[start : start + width] for start in range(0, len(part), width)]
+        lines += pieces
+    return [line for line in lines if line]
 
 
 def _room(rows: int, look: Look) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import re
-from typing import TYPE_CHECKING
 
+import pyte
 import pytest
 from conftest import repetitions
 from hypothesis import given, settings
@@ -25,10 +26,7 @@ from terminal_fixtures import (
 )
 
 from devicelogin import errors
-from devicelogin.terminal import prompt_layout, qr_code, screen, sign_in_prompt
-
-if TYPE_CHECKING:
-    import pyte
+from devicelogin.terminal import big_letters, prompt_layout, qr_code, screen, sign_in_prompt
 
 BLOCKS = set("\u2580\u2584\u2588")
 
@@ -72,6 +70,23 @@ def test_a_window_of_60x20_has_the_address_above_and_the_code_beside_the_qr_code
     assert [row[:33] for row in rows[1:18]] == bare
 
 
+@pytest.mark.parametrize(
+    ("uri", "folded"),
+    [
+        (PUBLIC, ["https://microsoft.com/", "devicelogin"]),
+        (NEWER, ["https://login.microsoft", ".com/device"]),
+    ],
+)
+def test_a_window_of_60x19_has_the_address_folded_beside_the_qr_code(uri, folded):
+    """What tmux leaves of 60x20: broken after a slash or before a dot, where nobody reads a hyphen into it."""
+    stands = standing(60, 19, verification_uri=uri)
+    assert is_whole_qr_code(stands, uri)
+    beside = [row[35:].strip() for row in stands.display]
+    assert beside[beside.index("Open") + 1 :][:2] == folded
+    assert "BPP-VYQ-ZMA" in beside
+    assert "15:00" in stands.display[18]
+
+
 def test_a_tall_narrow_window_has_everything_below_the_qr_code():
     """Where nothing fits beside it."""
     rows = shown(44, 40)
@@ -108,7 +123,8 @@ def test_code_address_and_countdown_are_in_sight_in_every_window_and_a_qr_code_i
     display = stands.display
     text = "\n".join(display)
     assert "BPP-VYQ-ZMA" in text
-    assert PUBLIC in text
+    beside = ["".join(row[start:].strip() for row in display) for start in (35, 39, 68, 76)]
+    assert any(PUBLIC in words for words in [text, *beside]), "folded at the worst, in a window that has no row for it"
     assert "15:00" in text
     if is_whole_qr_code(stands, PUBLIC):
         assert qr != "off"
@@ -426,8 +442,8 @@ def test_the_linux_console_gets_no_half_blocks_unless_they_are_wanted():
     assert is_whole_qr_code(large, PUBLIC)
     assert not BLOCKS & set("".join(large.display))
     small = " ".join(" ".join(row.split()) for row in shown(80, 25, environ=console))
-    assert "80x25 is too small, 89x36 will do; or --qr half, if the font has half blocks" in small
-    assert is_whole_qr_code(standing(89, 36, environ=console), PUBLIC)
+    assert "80x25 is too small, 89x35 will do; or --qr half, if the font has half blocks" in small
+    assert is_whole_qr_code(standing(89, 35, environ=console), PUBLIC)
     assert is_whole_qr_code(standing(80, 25, qr="half", environ=console), PUBLIC)
 
 
@@ -488,3 +504,103 @@ def test_a_code_that_cannot_be_shown_is_74_each_time(is_terminal):
         stream.close()
         with pytest.raises(errors.OutputError, match="closed"):
             show(prompt)
+
+
+def test_the_code_is_as_large_as_there_is_room_for():
+    """Big letters beside the QR code at 100x40, a plate at 80x24, a word where nothing else fits; never two of a row."""
+    letters = big_letters.draw("BPP-VYQ-ZMA")
+    large = shown(100, 40)
+    start = next(number for number, row in enumerate(large) if letters[0].strip() in row)
+    assert [row[40:99].rstrip() for row in large[start : start + 4]] == [row.rstrip() for row in letters]
+    assert large[start + 4][39:].strip() == "BPP-VYQ-ZMA"
+    plate = standing(80, 24)
+    code = next(number for number, row in enumerate(plate.display) if "BPP-VYQ-ZMA" in row)
+    column = plate.display[code].index("BPP")
+    assert [plate.buffer[y][column].reverse for y in range(code - 2, code + 3)] == [False, True, True, True, False]
+    without_colours = standing(80, 24, environ={"NO_COLOR": "1"})
+    assert not any(cell.reverse for row in without_colours.buffer.values() for cell in row.values())
+    assert letters[0].strip() in "".join(shown(80, 24, qr="off")), "there is room without the QR code"
+    assert letters[0].strip() not in "".join(shown(100, 60, qr="ascii")), "the font has no block characters"
+    assert letters[0].strip() not in "".join(shown(100, 60, environ={"LC_ALL": "C"}))
+
+
+def test_no_two_letters_look_alike_and_each_is_as_high_and_wide_as_it_says():
+    """At least three pixels apart; a code with a character that has no drawing is not drawn."""
+    signs = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+    drawings = {sign: "".join(f"{row:5}" for row in big_letters.draw(sign)) for sign in signs}
+    assert {len(big_letters.draw(sign)) for sign in signs} == {big_letters.ROWS}
+    pixels = {"\u2580": (1, 0), "\u2584": (0, 1), "\u2588": (1, 1), " ": (0, 0)}
+    seen_as = {sign: [dot for cell in drawing for dot in pixels[cell]] for sign, drawing in drawings.items()}
+    for one, other in itertools.combinations(signs, 2):
+        apart = sum(a is not b for a, b in zip(seen_as[one], seen_as[other], strict=True))
+        assert apart >= 3 or {one, other} == {"B", "8"}, (one, other, apart)
+    for code in ("", "abc", "A B", "\u00c4", "A_B"):
+        assert big_letters.draw(code) is None
+
+
+def resized(prompt, stream, before: pyte.Screen, columns: int, rows: int) -> pyte.Screen:
+    """Let the countdown run for 3 s in a window of another size, and return what stands there."""
+    drawn = len(stream.text)
+    for left in (890, 889, 888):
+        prompt.waiting(left)
+    before.resize(rows, columns)
+    pyte.Stream(before).feed(stream.text[drawn:].replace("\n", "\r\n"))
+    return before
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "has_qr"),
+    [
+        ((100, 40), (80, 24), True),
+        ((80, 24), (60, 20), True),
+        ((80, 24), (40, 12), False),
+        ((40, 12), (80, 24), True),
+        ((80, 24), (44, 40), True),
+    ],
+)
+def test_a_window_resized_while_waiting_has_the_whole_prompt_again(first, then, has_qr):
+    """Where it was broken by that, or had no room before: a whole QR code or the line that says why there is none."""
+    window = {"COLUMNS": str(first[0]), "LINES": str(first[1])}
+    stream = MemoryStream(is_terminal=True)
+    environ = {**UTF8, **window}
+    prompt = sign_in_prompt.SignInPrompt(screen.Screen(stream, environ=environ), known_hosts=KNOWN)
+    show(prompt, note_below="a remark of ours")
+    prompt.waiting(900)
+    stands = seen(stream.text, *first)
+    environ.update(COLUMNS=str(then[0]), LINES=str(then[1]))
+    after = resized(prompt, stream, stands, *then)
+    assert is_whole_qr_code(after, PUBLIC) is has_qr
+    text = "\n".join(after.display)
+    for part in (PUBLIC, "BPP-VYQ-ZMA", "14:48", "a remark of ours"):
+        assert part in text
+    assert text.count("expires in") == 1
+    assert ("No QR code" in text) is not has_qr
+
+
+def test_a_window_that_became_larger_keeps_what_stands_there():
+    """There is nothing to repair, and a person may be holding their phone up to it."""
+    environ = {**UTF8, "COLUMNS": "80", "LINES": "24"}
+    stream = MemoryStream(is_terminal=True)
+    prompt = sign_in_prompt.SignInPrompt(screen.Screen(stream, environ=environ), known_hosts=KNOWN)
+    show(prompt)
+    prompt.waiting(900)
+    environ.update(COLUMNS="120", LINES="50")
+    before = len(stream.text)
+    for left in range(899, 890, -1):
+        prompt.waiting(left)
+    assert "\x1b[2J" not in stream.text[before:]
+    assert PUBLIC not in stream.text[before:]
+
+
+def test_a_window_that_is_still_being_pulled_is_left_alone():
+    """It is drawn anew once its size is the same twice: a tiling window manager passes through a dozen sizes."""
+    environ = {**UTF8, "COLUMNS": "80", "LINES": "24"}
+    stream = MemoryStream(is_terminal=True)
+    prompt = sign_in_prompt.SignInPrompt(screen.Screen(stream, environ=environ), known_hosts=KNOWN)
+    show(prompt)
+    for columns in range(79, 60, -1):
+        environ["COLUMNS"] = str(columns)
+        prompt.waiting(800 + columns)
+    assert stream.text.count(PUBLIC) == 1
+    prompt.waiting(800)
+    assert stream.text.count(PUBLIC) == 2
