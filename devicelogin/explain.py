@@ -25,6 +25,9 @@ _NUMBER = re.compile(r"AADSTS(\d{4,9})\b")
 #: At the token endpoint these mean "come back later", whatever else is said (RFC 6749 4.1.2.1; Microsoft's list).
 TRANSIENT = frozenset({"temporarily_unavailable", "server_error"})
 
+#: What is the code of the error that a new device code mends?
+CODE_EXPIRED = "code_expired"
+
 _EXPIRED = frozenset({"expired_token", "code_expired"})
 _DECLINED = frozenset({"access_denied", "authorization_declined"})
 _SIGN_IN_AGAIN = frozenset(
@@ -217,7 +220,7 @@ def expired(*, profile: str, refusal: Refusal | None = None) -> errors.LoginNotC
         hint=f"run {hints.login(profile)} again; it shows a new code",
         detail=refusal.detail if refusal else None,
         correlation_id=refusal.correlation_id if refusal else None,
-        code="code_expired",
+        code=CODE_EXPIRED,
     )
 
 

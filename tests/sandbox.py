@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from devicelogin import client, clock
-from devicelogin.client import reporting, signing_in
+from devicelogin.client import observing, reporting, signing_in
 from devicelogin.emulator import Emulator
 from devicelogin.tokens import silent
 
@@ -211,7 +211,7 @@ class Box:
     def sign_in(
         self,
         options: signing_in.Options | None = None,
-        observer: signing_in.Observer | None = None,
+        observer: observing.Observer | None = None,
         *,
         user: str | None = None,
         given: SecretStore | None = None,
@@ -233,7 +233,7 @@ class Box:
             del known["authority"]
         emulator.approve_next(user=user)
         work = self.workplace({**known, **flags}, store=given)
-        quiet = signing_in.Calling(lambda _: None)
+        quiet = observing.Calling(lambda _: None)
         return signing_in.login(work, options or quick(), observer or quiet)
 
     def status(self) -> models.SignInStatus:

@@ -53,9 +53,14 @@ def run(invocation: Invocation, act: Callable[[], object]) -> int:
         output.abandon_stdout()
         return 128 + 13
     except Exception as error:
-        return _report(_used_up(error) or _bug(error), invocation)
+        return _report(error_of(error), invocation)
     finally:
         output.see_off_stderr()
+
+
+def error_of(error: Exception) -> errors.DeviceLoginError:
+    """Return the error of our family for an exception of no family: a limit that was reached, or a bug."""
+    return _used_up(error) or _bug(error)
 
 
 def place_of(error: Exception) -> str:

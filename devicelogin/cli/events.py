@@ -1,4 +1,7 @@
-"""The events of `login --json`: one JSON object a line on stdout, for a program that shows the code itself."""
+"""The events of `login --json`: one JSON object a line on stdout, for a program that shows the code itself.
+
+`events.schema.json` beside this file says what they hold; a program may rely on it as long as `format_version` stays.
+"""
 
 from __future__ import annotations
 
@@ -23,17 +26,28 @@ _EVERY = 60
 
 
 class EventStream:
-    """The observer that writes events; each has `format_version` and `event`."""
+    """The observer that writes events; each has `format_version` and `event`. With `renew` each code has a successor."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, renew: bool = False) -> None:
+        self._renew = renew
+        self._has_shown = False
         self._said_at = math.inf
 
     def show(self, authorization: models.DeviceAuthorization, provider: authority.Provider, tenant: str) -> None:
-        """Write the event `code`."""
-        uri = verification_uri.for_qr_code(authorization)
-        verification_uri.require_clean(authorization.verification_uri)
+        """Write the event `code`, for later codes `renewed`.
+
+        SECURITY: there is nothing for a QR code where the address is on a host that is not the identity provider's.
+        """
+        uri: str | None = verification_uri.for_qr_code(authorization)
+        try:
+            verification_uri.require_known(authorization, is_oidc=provider.is_oidc)
+        except errors.BadAnswerError as error:
+            self.note(error.message)
+            uri = None
+        event = "renewed" if self._has_shown else "code"
+        self._has_shown, self._said_at = True, math.inf
         self._write(
-            "code",
+            event,
             verification_uri=authorization.verification_uri,
             verification_uri_complete=authorization.verification_uri_complete,
             qr_text=uri,
@@ -64,6 +78,11 @@ class EventStream:
         """Write the event `note`."""
         self._write("note", message=redaction.printable(message))
 
+    def may_renew(self) -> bool:
+        """Write that no time is left; wish for a new code where that was said beforehand."""
+        self._write("waiting", seconds_left=0)
+        return self._renew
+
     def may_replace(self, old: models.Account, new: models.Account) -> bool:
         """Never: there is nobody to ask."""
         return False
@@ -73,8 +92,8 @@ class EventStream:
         account = sign_in.account
         self._write(
             "signed_in",
-            username=account.username,
-            name=account.name,
+            username=redaction.printable(account.username),
+            name=redaction.printable(account.name),
             tenant_id=account.tenant_id,
             object_id=account.object_id,
             granted_scopes=list(sign_in.granted_scopes),

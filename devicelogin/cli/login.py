@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from devicelogin import errors, redaction, secret_store
-from devicelogin.cli import cron_remarks, events, output, registration, unlocking
+from devicelogin.cli import cron_remarks, ending, events, output, qr_file, registration, unlocking
 from devicelogin.cli.invocation import Ended, Invocation
 from devicelogin.cli.options import json_option, profile_option, wait_for_clock_option
 from devicelogin.cli.sign_in_screen import SignInScreen
@@ -21,7 +22,10 @@ from devicelogin.tokens import silent
 from devicelogin.unattended import on_code
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from devicelogin import client, clock, models
+    from devicelogin.client import observing
     from devicelogin.settings import resolve
 
 _HELP = """Sign a person in: show an address and a code, wait for their phone, keep the refresh token.
@@ -69,6 +73,8 @@ _SEALED_FILE = {
 @click.option("--store", metavar="STORE", help="Where to keep the secret: auto, keyring or file.")
 @click.option("--qr", metavar="FORM", help="The QR code: auto, half, full, ascii or off.")
 @click.option("--copy", is_flag=True, help="Send the code to the clipboard of the terminal you sit at, over SSH too.")
+@click.option("--qr-image", metavar="FILE", help="Draw the QR code into FILE, .png or .svg, while the code is good.")
+@click.option("--renew", is_flag=True, help="Show a new code whenever one has expired, until somebody signs in.")
 @click.option("--on-code", metavar="COMMAND", help="Run this, without a shell, when the code is there.")
 @click.option("--if-needed", is_flag=True, help="Do nothing if the saved sign-in still works.")
 @click.option("--expect-user", metavar="USER", help="Refuse anybody but this user name or object id.")
@@ -78,10 +84,10 @@ _SEALED_FILE = {
 @click.pass_obj
 def command(invocation: Invocation, /, clock_wait: clock.ClockWait, **options: object) -> None:
     """Run the command."""
-    clock_wait.until_plausible()
     if_needed, as_json = bool(options.pop("if_needed")), bool(options.pop("as_json"))
     expected, replace = options.pop("expect_user"), bool(options.pop("replace"))
-    copy = bool(options.pop("copy"))
+    copy, renew = bool(options.pop("copy")), bool(options.pop("renew"))
+    picture = qr_file.QrFile(cast("str | None", options.pop("qr_image")))
     if copy and as_json:
         raise errors.UsageError("--copy is for a person at a terminal, --json is not", hint="leave one of them out")
     flags = {name: (list(value) if isinstance(value, tuple) else value) for name, value in options.items()}
@@ -95,15 +101,21 @@ def command(invocation: Invocation, /, clock_wait: clock.ClockWait, **options: o
         patient=invocation.is_at_display(),
     )
     if as_json:
-        sign_in_with_events(invocation, flags, wishes, if_needed=if_needed)
-    elif if_needed and _working(invocation, flags, expected) is not None:
-        if not invocation.quiet:
-            output.say(
-                f"devicelogin: the saved sign-in of the profile {invocation.profile_name} still works; nothing to do"
-            )
-    else:
-        cron_remarks.say(invocation, flags)
-        sign_in_on_screen(invocation, flags, wishes, copy=copy)
+        stream = events.EventStream(renew=renew)
+        with _ending(stream, invocation), picture:
+            clock_wait.until_plausible()
+            sign_in = sign_in_with_events(invocation, flags, wishes, stream, if_needed=if_needed, picture=picture)
+        stream.signed_in(sign_in)
+        return
+    with picture:
+        clock_wait.until_plausible()
+        if if_needed and _working(invocation, flags, expected) is not None:
+            if not invocation.quiet:
+                profile = invocation.profile_name
+                output.say(f"devicelogin: the saved sign-in of the profile {profile} still works; nothing to do")
+        else:
+            cron_remarks.say(invocation, flags)
+            sign_in_on_screen(invocation, flags, wishes, copy=copy, renew=renew, picture=picture)
 
 
 def sign_in_on_screen(
@@ -112,13 +124,16 @@ def sign_in_on_screen(
     wishes: signing_in.Options,
     *,
     copy: bool = False,
+    renew: bool = False,
+    picture: qr_file.QrFile | None = None,
     note_below: str | None = None,
     shown: events.OnShown | None = None,
 ) -> models.SignIn:
     """Run the sign-in with a person at stderr, who is asked what is missing if they can be.
 
-    With `copy` the code goes to the clipboard of their terminal. `note_below` is a sentence shown under the code; `shown`
-    is called when the code is on the screen.
+    With `copy` the code goes to the clipboard of their terminal, with `renew` a code that has expired has a successor,
+    `picture` is where each is drawn. `note_below` is a sentence shown under the code; `shown` is called when the code is
+    on the screen.
     """
     work = unlocking.let_ask(invocation, invocation.workplace(flags))
     chosen = work.settings(for_login=True)
@@ -127,10 +142,13 @@ def sign_in_on_screen(
         registration.ask_for_app(flags, needs_tenant=needs_tenant, is_oidc=chosen.is_oidc, stdin=sys.stdin)
         work = unlocking.let_ask(invocation, invocation.workplace(flags))
         chosen = work.settings(for_login=True)
-    view = SignInScreen(work, chosen, can_ask=invocation.can_ask(), copy=copy, note_below=note_below, shown=shown)
+    view = SignInScreen(
+        work, chosen, can_ask=invocation.can_ask(), copy=copy, renew=renew, note_below=note_below, shown=shown
+    )
+    observer = picture.before(view) if picture is not None else view
     with view:
         try:
-            sign_in = _sign_in(work, wishes, view, chosen)
+            sign_in = _sign_in(work, wishes, observer, chosen)
         except errors.StoreUnusableError as error:
             if view.was_shown or chosen.store.value != "auto" or not _takes_file(invocation, work, error):
                 _name_the_command(invocation, error)
@@ -138,40 +156,53 @@ def sign_in_on_screen(
             flags["store"] = "file"
             work = unlocking.let_ask(invocation, invocation.workplace(flags))
             view.work = work
-            sign_in = _sign_in(work, wishes, view, chosen)
+            sign_in = _sign_in(work, wishes, observer, chosen)
         if not invocation.quiet:
             view.signed_in(sign_in, work.open_store(sign_in).protection)
     return sign_in
 
 
 def sign_in_with_events(
-    invocation: Invocation, flags: dict[str, object], wishes: signing_in.Options, *, if_needed: bool = False
+    invocation: Invocation,
+    flags: dict[str, object],
+    wishes: signing_in.Options,
+    stream: events.EventStream,
+    *,
+    if_needed: bool,
+    picture: qr_file.QrFile,
 ) -> models.SignIn:
-    """Run the sign-in for a program that shows the code itself; ends with an event `signed_in` or `failed`."""
-    stream = events.EventStream()
+    """Run the sign-in for a program that shows the code itself, and return it; neither last event is written here."""
+    working = _working(invocation, flags, wishes.expect_user) if if_needed else None
+    if working is not None:
+        return working
+    work = unlocking.let_ask(invocation, invocation.workplace(flags))
+    for remark in cron_remarks.remarks(work):
+        stream.note(remark)
+    return _sign_in(work, wishes, picture.before(stream), work.settings(for_login=True))
+
+
+@contextlib.contextmanager
+def _ending(stream: events.EventStream, invocation: Invocation) -> Iterator[None]:
+    """Let the stream end with an event `failed`, whatever ends the block; that goes on as it is."""
     try:
-        working = _working(invocation, flags, wishes.expect_user) if if_needed else None
-        work = unlocking.let_ask(invocation, invocation.workplace(flags))
-        for remark in cron_remarks.remarks(work) if working is None else ():
-            stream.note(remark)
-        sign_in = working or _sign_in(work, wishes, stream, work.settings(for_login=True))
-    except errors.StoreUnusableError as error:
-        _name_the_command(invocation, error)
-        stream.failed(error)
-        raise
+        yield
     except errors.DeviceLoginError as error:
+        if isinstance(error, errors.StoreUnusableError):
+            _name_the_command(invocation, error)
         stream.failed(error)
         raise
     except (KeyboardInterrupt, Ended) as end:
-        # Who reads the events must see the end of them, whatever ended us.
         stream.interrupted(end.number if isinstance(end, Ended) else signal.SIGINT)
         raise
-    stream.signed_in(sign_in)
-    return sign_in
+    except output.ReaderGoneError:
+        raise
+    except Exception as error:
+        stream.failed(ending.error_of(error))
+        raise
 
 
 def _sign_in(
-    work: client.Workplace, wishes: signing_in.Options, observer: signing_in.Observer, chosen: resolve.Settings
+    work: client.Workplace, wishes: signing_in.Options, observer: observing.Observer, chosen: resolve.Settings
 ) -> models.SignIn:
     """Run the sign-in with `observer`, and beside it what `on_code` names."""
     with on_code.OnCode(observer, chosen.on_code.value, work) as watched:

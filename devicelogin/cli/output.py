@@ -56,25 +56,34 @@ def write_file(path: str, content: bytes) -> None:
     SECURITY: only a regular file of ours is replaced; no link is followed, nothing else is overwritten. Raises OutputError.
     """
     try:
-        path = os.path.abspath(path)
-    except OSError as error:
-        raise _no_file(path, f"the working directory is gone ({error.strerror})") from error
-    try:
-        facts = os.lstat(path)
-    except FileNotFoundError:
-        facts = None
-    except OSError as error:
-        raise _no_file(path, error.strerror or "unknown reason") from error
-    if facts is not None and not stat.S_ISREG(facts.st_mode):
-        raise _no_file(path, "it exists and is not a regular file")
-    if facts is not None and hasattr(os, "getuid") and facts.st_uid != os.getuid():
-        raise _no_file(path, "it belongs to somebody else")
+        path = replaceable(path)
+    except ValueError as error:
+        raise _no_file(path, str(error)) from error
     from devicelogin import private_files
 
     try:
         private_files.replace_beside(path, content)
     except OSError as error:
         raise _no_file(path, error.strerror or "unknown reason") from error
+
+
+def replaceable(path: str) -> str:
+    """Return the whole path of `path`, where there is nothing, or a regular file of ours. Raises ValueError with the reason."""
+    try:
+        path = os.path.abspath(path)
+    except OSError as error:
+        raise ValueError(f"the working directory is gone ({error.strerror})") from error
+    try:
+        facts = os.lstat(path)
+    except FileNotFoundError:
+        return path
+    except OSError as error:
+        raise ValueError(error.strerror or "unknown reason") from error
+    if not stat.S_ISREG(facts.st_mode):
+        raise ValueError("it exists and is not a regular file")
+    if hasattr(os, "getuid") and facts.st_uid != os.getuid():
+        raise ValueError("it belongs to somebody else")
+    return path
 
 
 def say(line: str) -> None:

@@ -31,12 +31,14 @@ class SignInScreen:
         *,
         can_ask: bool,
         copy: bool = False,
+        renew: bool = False,
         note_below: str | None = None,
         shown: events.OnShown | None = None,
     ) -> None:
         self.work = work
         self.was_shown = False
         self._can_ask = can_ask
+        self._renew = renew
         self._note_below = note_below
         self._shown = shown
         self._screen = screen.Screen(output.people(), environ=os.environ)
@@ -84,6 +86,10 @@ class SignInScreen:
         """Pass a remark on."""
         self._prompt.close()
         output.say(messages.warning_line(message))
+
+    def may_renew(self) -> bool:
+        """Only where that was said beforehand."""
+        return self._renew
 
     def may_replace(self, old: models.Account, new: models.Account) -> bool:
         """Ask a person at a terminal; nobody else."""

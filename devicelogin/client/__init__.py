@@ -49,9 +49,9 @@ class DeviceLogin:
         LoginNotCompletedError where the person declined or was too late or is not the one saved before, and the others
         of the family; whatever was saved before is then unchanged.
         """
-        from devicelogin.client import signing_in
+        from devicelogin.client import observing, signing_in
 
-        return signing_in.login(self._workplace, signing_in.Options(), signing_in.Calling(show)).account
+        return signing_in.login(self._workplace, signing_in.Options(), observing.Calling(show)).account
 
     def access_token(
         self, scopes: Iterable[str] | None = None, *, min_valid: float | None = None

@@ -4,67 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import logging
-import sys
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from devicelogin import authority, clock, clouds, errors, hints, models, msal_client, secret_store, settings
+from devicelogin import authority, clock, clouds, errors, explain, hints, models, msal_client, secret_store, settings
 from devicelogin.client import preparing, unfinished
 from devicelogin.signin import device_flow, id_token, scopes
 from devicelogin.terminal import verification_uri
 from devicelogin.tokens import cache_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from devicelogin import http_session
+    from devicelogin.client import observing
     from devicelogin.client.workplace import Workplace
     from devicelogin.settings import resolve
-
-_logger = logging.getLogger("devicelogin.login")
-
-
-class Observer(device_flow.Observer, Protocol):
-    """Who is told how a sign-in goes."""
-
-    def show(self, authorization: models.DeviceAuthorization, provider: authority.Provider, tenant: str) -> None:
-        """Show the person where to go and what to enter."""
-
-    def note(self, message: str) -> None:
-        """Pass a remark on to the person."""
-
-    def may_replace(self, old: models.Account, new: models.Account) -> bool:
-        """Ask whether `new` shall replace the saved sign-in of `old`."""
-
-
-class Calling(device_flow.Silence):
-    """The observer of the Python API: a callable that shows, else plain lines on stderr; replaces nobody."""
-
-    def __init__(self, show: Callable[[models.DeviceAuthorization], None] | None) -> None:
-        self._show = show
-
-    def show(self, authorization: models.DeviceAuthorization, provider: authority.Provider, tenant: str) -> None:
-        """Hand the authorization to the callable, or write it to stderr."""
-        if self._show is not None:
-            self._show(authorization)
-            return
-        if sys.stderr is None:
-            raise errors.OutputError(
-                "there is no stderr to show the code on", hint="give login() a function that shows it"
-            )
-        from devicelogin import redaction
-
-        uri, code = redaction.printable(authorization.verification_uri), redaction.printable(authorization.user_code)
-        sys.stderr.write(f"To sign in, open {uri} and enter the code {code}\n")
-
-    def note(self, message: str) -> None:
-        """Log the remark."""
-        _logger.warning("%s", message)
-
-    def may_replace(self, old: models.Account, new: models.Account) -> bool:
-        """Never."""
-        return False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +36,7 @@ class Options:
     clock: clock.Clock = dataclasses.field(default_factory=clock.SystemClock)
 
 
-def login(work: Workplace, options: Options, observer: Observer) -> models.SignIn:
+def login(work: Workplace, options: Options, observer: observing.Observer) -> models.SignIn:
     """Sign a person in to the profile of `work`, and return the saved sign-in.
 
     Raises the errors of each step; until the new refresh token has been read back, the old sign-in is as it was.
@@ -121,7 +76,7 @@ class _Login:
         store: secret_store.SecretStore,
         old: models.SignIn | None,
         options: Options,
-        observer: Observer,
+        observer: observing.Observer,
     ) -> None:
         self._work = work
         self._chosen = chosen
@@ -141,20 +96,30 @@ class _Login:
                 self._observer.note(f"{provider.origin} sends sign-ins to {', '.join(provider.other_hosts())} as well")
             keys = id_token.request_keys(http, provider)
             client = msal_client.MsalClient(http, provider, client_id=self._client_id, profile=self._work.profile)
-            authorization = client.request_device_code(self._chosen.scopes.value)
-            wait = device_flow.Wait(
-                authorization, clock=self._options.clock, observer=self._observer, profile=self._work.profile
-            )
-            verification_uri.require_clean(authorization.verification_uri)
-            self._observer.show(authorization, provider, self._tenant())
-            answer = wait.for_approval(client.poll)
+            answer, wait = self._wait_for_approval(client, provider)
             account = self._checked_account(http, provider, keys, answer, wait)
         self._check_person(account)
         # A cron job may hold the lock for a while; the approval is worth waiting for it as long as the code would last.
         return self._keep(provider, answer, account, wait_seconds=max(wait.remaining(), secret_store.WAIT_SECONDS))
 
-    def _tenant(self) -> str:
-        return self._chosen.authority_choice
+    def _wait_for_approval(
+        self, client: msal_client.MsalClient, provider: authority.Provider
+    ) -> tuple[models.TokenAnswer, device_flow.Wait]:
+        """Show a code, and new ones where the observer wishes that; return the answer, and the wait that brought it."""
+        scopes_asked = self._chosen.scopes.value
+        authorization = client.request_device_code(scopes_asked)
+        while True:
+            wait = device_flow.Wait(
+                authorization, clock=self._options.clock, observer=self._observer, profile=self._work.profile
+            )
+            verification_uri.require_clean(authorization.verification_uri)
+            self._observer.show(authorization, provider, self._chosen.authority_choice)
+            try:
+                return wait.for_approval(client.poll), wait
+            except errors.LoginNotCompletedError as error:
+                if error.code != explain.CODE_EXPIRED or not self._observer.may_renew():
+                    raise
+            authorization = wait.for_new_code(lambda: client.request_device_code(scopes_asked))
 
     def _checked_account(
         self,

@@ -26,6 +26,11 @@ LAST_TRY = 3.0
 _TICK = 1.0
 
 
+#: How soon after one code is the next one requested at the earliest (seconds), where the server disowned the one before
+#: its time? A server that knows none of its codes is not asked for one after the other.
+_BETWEEN_CODES = 60.0
+
+
 class Observer(Protocol):
     """Who is told how the wait goes; a terminal, an event stream, or nobody."""
 
@@ -62,7 +67,9 @@ class Wait:
         self._observer = observer
         self._profile = profile
         self._interval = float(authorization.interval)
-        self._end = clock.boot() + authorization.expires_in
+        began = clock.boot()
+        self._end = began + authorization.expires_in
+        self._next_code = began + max(self._interval, min(_BETWEEN_CODES, authorization.expires_in))
         self._polled: float | None = None
 
     def remaining(self) -> float:
@@ -96,6 +103,34 @@ class Wait:
                 return answer
             pause = self._interval = max(self._interval, answer.interval)
         raise explain.expired(profile=self._profile)
+
+    def for_new_code(self, request: Callable[[], models.DeviceAuthorization]) -> models.DeviceAuthorization:
+        """Request the code that follows this one, which has expired; return it.
+
+        Waits where this one ended early, and as `for_approval` does where the network is in trouble: there is no code
+        that could expire meanwhile. Raises whatever `request` raises for good.
+        """
+        self._pause(self._next_code - self._clock.boot())
+        failures = 0
+        while True:
+            try:
+                authorization = request()
+            except (errors.TryLaterError, errors.BadAnswerError) as error:
+                if error.code == msal_client.UNUSABLE:
+                    raise
+                failures += 1
+                self._observer.trouble(error.message)
+                self._pause(self.back_off(failures, error))
+                continue
+            if failures:
+                self._observer.recovered()
+            return authorization
+
+    def _pause(self, seconds: float) -> None:
+        """Wait `seconds` without a code of which there is anything to tell."""
+        end = self._clock.boot() + seconds
+        while (left := end - self._clock.boot()) > 0:
+            self._clock.sleep(min(_TICK, left))
 
     def _wait_for_turn(self, pause: float) -> bool:
         """Wait `pause` seconds, less where the code expires before; tell whether there is still time to poll.

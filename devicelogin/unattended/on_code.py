@@ -20,6 +20,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from devicelogin import errors, private_files
+from devicelogin.client import observing
 from devicelogin.terminal import qr_image, verification_uri
 from devicelogin.unattended import hooks
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from devicelogin import authority, client, models
-    from devicelogin.client import signing_in
     from devicelogin.settings import paths as settings_paths
 
 _logger = logging.getLogger("devicelogin.on_code")
@@ -37,7 +37,7 @@ _logger = logging.getLogger("devicelogin.on_code")
 _LAST_SECONDS = 5.0
 
 
-class OnCode:
+class OnCode(observing.Relay):
     """An observer before another one, which is told everything; a context manager that ends what it has started.
 
     `command` empty: nothing is run. `reason` is the sentence for the person who gets the code; None: the usual one.
@@ -45,13 +45,13 @@ class OnCode:
 
     def __init__(
         self,
-        observer: signing_in.Observer,
+        observer: observing.Observer,
         command: Sequence[str],
         work: client.Workplace,
         *,
         reason: str | None = None,
     ) -> None:
-        self._observer = observer
+        super().__init__(observer)
         self._command = list(command)
         self._work = work
         self._reason = reason or (
@@ -93,21 +93,11 @@ class OnCode:
         self._tell()
         self._observer.waiting(seconds_left)
 
-    def trouble(self, message: str) -> None:
-        """Pass it on."""
-        self._observer.trouble(message)
-
-    def recovered(self) -> None:
-        """Pass it on."""
-        self._observer.recovered()
-
-    def note(self, message: str) -> None:
-        """Pass it on."""
-        self._observer.note(message)
-
-    def may_replace(self, old: models.Account, new: models.Account) -> bool:
-        """Ask the other observer."""
-        return self._observer.may_replace(old, new)
+    def may_renew(self) -> bool:
+        """Stop the command, delete the picture, and ask the other observer."""
+        self._tell()
+        self._end()
+        return self._observer.may_renew()
 
     def _start(self, authorization: models.DeviceAuthorization) -> None:
         uri = verification_uri.for_qr_code(authorization)

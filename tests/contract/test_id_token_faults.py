@@ -9,7 +9,7 @@ import pytest
 import sandbox
 
 from devicelogin import errors
-from devicelogin.client import signing_in
+from devicelogin.client import observing, signing_in
 from devicelogin.emulator import Fault
 from devicelogin.emulator.behaviour import IdTokenFault
 
@@ -36,7 +36,7 @@ class FarFromNow(sandbox.HurriedClock):
         return 100.0
 
 
-class Told(signing_in.Calling):
+class Told(observing.Calling):
     """Notes the trouble."""
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ def test_times_are_judged_by_the_servers_date(box: sandbox.Box) -> None:
 def test_a_key_that_was_changed_while_the_person_typed_is_fetched_again(box: sandbox.Box) -> None:
     """An unknown `kid` means a new key, not a forgery, until the provider has been asked."""
 
-    class Rotating(signing_in.Calling):
+    class Rotating(observing.Calling):
         def waiting(self, seconds_left: float) -> None:
             if box.emulator.count("jwks") == 1:
                 box.emulator.rotate_keys(keep_old=False)
@@ -127,7 +127,7 @@ def test_keys_that_cannot_be_fetched_after_the_approval_are_waited_for(box: sand
 def test_keys_that_never_come_are_given_up_when_the_code_expires(box: sandbox.Box) -> None:
     """75 then, not 76: nobody forged anything, and nothing was stored."""
 
-    class Rotating(signing_in.Calling):
+    class Rotating(observing.Calling):
         def waiting(self, seconds_left: float) -> None:
             if box.emulator.count("jwks") == 1:
                 box.emulator.rotate_keys()

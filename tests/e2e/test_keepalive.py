@@ -17,7 +17,7 @@ import pytest
 import sandbox
 
 from devicelogin import client, secret_store, settings
-from devicelogin.client import signing_in
+from devicelogin.client import observing, signing_in
 from devicelogin.unattended import keep_alive
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def sign_in(box: sandbox.Box, profile: str, user: str | None = None) -> None:
     flags = {name: getattr(box.emulator, name) for name in ("client_id", "authority", "ca_file", "graph_root")}
     box.emulator.approve_next(user=user)
     work = client.Workplace(profile, flags={**flags, "store": "file"}, environ=box.environment())
-    signing_in.login(work, sandbox.quick(), signing_in.Calling(lambda _: None))
+    signing_in.login(work, sandbox.quick(), observing.Calling(lambda _: None))
 
 
 def age(box: sandbox.Box, days: float, profile: str = "default") -> None:

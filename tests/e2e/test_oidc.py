@@ -9,7 +9,7 @@ import pytest
 import sandbox
 
 from devicelogin import errors
-from devicelogin.client import signing_in
+from devicelogin.client import observing
 from devicelogin.emulator import MISSING, Fault
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def box() -> Iterator[sandbox.Box]:
         yield opened
 
 
-class Told(signing_in.Calling):
+class Told(observing.Calling):
     """Notes the remarks."""
 
     def __init__(self) -> None:

@@ -63,12 +63,13 @@ def sdist(tree: Path) -> Path:
 
 def modules(directory: Path) -> set[str]:
     """Return the files of the package in `directory`."""
-    files = [*(directory / "devicelogin").rglob("*.py"), directory / "devicelogin" / "py.typed"]
+    package = directory / "devicelogin"
+    files = [*package.rglob("*.py"), package / "py.typed", package / "cli" / "events.schema.json"]
     return {str(path.relative_to(directory)) for path in files}
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(tree: Path, wheel: Path) -> None:
-    """Every module and py.typed; no tests, no docs, no second package."""
+    """Every module, py.typed and the schema of the events; no tests, no docs, no second package."""
     names = set(zipfile.ZipFile(wheel).namelist())
     described = {name for name in names if name.startswith(f"devicelogin-{devicelogin.__version__}.dist-info/")}
     assert names - described == modules(tree)

@@ -1,0 +1,155 @@
+"""`login --qr-image FILE`: the QR code in a file, for a display, a page or an e-ink badge that shows it.
+
+The file is there as long as the code is good: whoever finds it may show it, whoever does not, takes the picture away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Self
+
+from devicelogin import errors, redaction
+from devicelogin.cli import output
+from devicelogin.client import observing
+from devicelogin.terminal import qr_image, verification_uri
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from devicelogin import authority, models
+
+#: What is drawn, by the ending of the file's name?
+_DRAWN = {".png": qr_image.as_png, ".svg": qr_image.as_svg}
+
+
+class QrFile:
+    """The file `path`; None: there is none. A context manager: on the way in and out what lies there is deleted.
+
+    Raises UsageError for another ending than .png and .svg, and on the way in OutputError for what cannot be replaced.
+
+    SECURITY: only a regular file of ours is replaced or deleted; no link is followed. Its mode is what the umask leaves
+    of 0644: the picture is there to be shown, often by another user's program, and holds what stands on the screen too.
+    What is worth a sign-in, the device_code, is not in it.
+    """
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+        self._written: tuple[int, int] | None = None
+        if path is None:
+            return
+        ending = os.path.splitext(path)[1].lower()
+        if ending not in _DRAWN:
+            raise errors.UsageError(
+                f"--qr-image writes .png and .svg, and {redaction.printable(path)} ends in neither",
+                hint="let its name end in .png or .svg",
+            )
+        self._draw = _DRAWN[ending]
+
+    def __enter__(self) -> Self:
+        if self._path is not None:
+            self._path = _replaceable(self._path)
+            # What a sign-in left that was killed shows a code which nobody waits for.
+            try:
+                os.unlink(self._path)
+            except FileNotFoundError:
+                self._try_directory(os.path.dirname(self._path))
+            except OSError as error:
+                raise _unwritable(self._path, error.strerror or "unknown reason") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove()
+
+    def before(self, observer: observing.Observer) -> observing.Observer:
+        """Return what tells `observer` everything and draws each code; `observer` itself where there is no file."""
+        return _Drawing(observer, self) if self._path is not None else observer
+
+    def write(self, text: str) -> bool:
+        """Let the file show `text`; False: it is too long for a QR code. Raises OutputError."""
+        assert self._path is not None
+        picture = self._draw(text)
+        if picture is None:
+            return False
+        try:
+            _replaceable(self._path)
+            self._write(picture)
+        except OSError as error:
+            raise _unwritable(self._path, error.strerror or "unknown reason") from error
+        return True
+
+    def remove(self) -> None:
+        """Delete the file, if it is still the one that was written here. Never raises."""
+        written, self._written = self._written, None
+        if self._path is None or written is None:
+            return
+        with contextlib.suppress(OSError):
+            facts = os.lstat(self._path)
+            if (facts.st_dev, facts.st_ino) == written:
+                os.unlink(self._path)
+
+    def _try_directory(self, directory: str) -> None:
+        """Raise OutputError where no file could be made: it is found out before a person is asked."""
+        if not os.path.isdir(directory):
+            raise _unwritable(str(self._path), f"{directory} is not a directory")
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise _unwritable(str(self._path), f"nothing can be made in {directory}")
+
+    def _write(self, content: bytes) -> None:
+        """Replace the file, whole or not at all; not forced to the disk, as it is worth nothing after a crash."""
+        assert self._path is not None
+        directory, name = os.path.split(self._path)
+        temporary = os.path.join(directory, f".new-{name}-{os.urandom(6).hex()}")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+        try:
+            with os.fdopen(os.open(temporary, flags, 0o644), "wb") as file:
+                file.write(content)
+                facts = os.fstat(file.fileno())
+                self._written = (facts.st_dev, facts.st_ino)
+            os.replace(temporary, self._path)
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+class _Drawing(observing.Relay):
+    """An observer before another one, which draws each code into a file and takes it away when the code is spent."""
+
+    def __init__(self, observer: observing.Observer, file: QrFile) -> None:
+        super().__init__(observer)
+        self._file = file
+
+    def show(self, authorization: models.DeviceAuthorization, provider: authority.Provider, tenant: str) -> None:
+        """Write the file, then have the code shown: who reads of the code finds the picture. Raises OutputError.
+
+        SECURITY: none is drawn of an address on a host that is not known as one of the identity provider's.
+        """
+        try:
+            verification_uri.require_known(authorization, is_oidc=provider.is_oidc)
+        except errors.BadAnswerError as error:
+            self._file.remove()
+            self._observer.show(authorization, provider, tenant)
+            self._observer.note(f"no QR code was drawn: {error.message}")
+            return
+        is_drawn = self._file.write(verification_uri.for_qr_code(authorization))
+        self._observer.show(authorization, provider, tenant)
+        if not is_drawn:
+            self._observer.note("no QR code was drawn: the address is too long for one")
+
+    def may_renew(self) -> bool:
+        """Take the picture away, and ask the other observer."""
+        self._file.remove()
+        return self._observer.may_renew()
+
+
+def _replaceable(path: str) -> str:
+    try:
+        return output.replaceable(path)
+    except ValueError as error:
+        raise _unwritable(path, str(error)) from error
+
+
+def _unwritable(path: str, why: str) -> errors.OutputError:
+    return errors.OutputError(f"cannot write the QR code to {path}: {why}", hint="name another file with --qr-image")
