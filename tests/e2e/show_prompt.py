@@ -1,6 +1,7 @@
 """A program of its own for the tests: shows one sign-in prompt on stderr, says when it stands there, and waits.
 
-Usage: show_prompt.py URI QR READY SECONDS, where READY is a file that is made once the prompt and the countdown are drawn.
+Usage: show_prompt.py URI QR READY SECONDS [COMPLETE | --copy], where READY is a file that is made once the prompt and the
+countdown are drawn, and COMPLETE is the verification_uri_complete.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from devicelogin.terminal import screen, sign_in_prompt
 
 def main() -> None:
     """Show the prompt and count down until the time is over or somebody interrupts."""
-    uri, qr, ready, seconds = sys.argv[1:]
+    uri, qr, ready, seconds, *more = sys.argv[1:]
     authorization = models.DeviceAuthorization(
         user_code="BPPVYQZMA",
         verification_uri=uri,
+        verification_uri_complete=next((word for word in more if word.startswith("https:")), None),
         expires_in=900,
         interval=5,
         client_id="1f6c2f0e-7d3c-4a52-9b1e-2f3d4c5b6a79",
@@ -29,7 +31,7 @@ def main() -> None:
     )
     target = screen.Screen(sys.stderr, environ=os.environ)
     end = time.monotonic() + float(seconds)
-    with sign_in_prompt.SignInPrompt(target, qr=qr) as prompt:
+    with sign_in_prompt.SignInPrompt(target, qr=qr, copy="--copy" in more) as prompt:
         prompt.show(authorization, host_name="board-7", user="ada", app=authorization.client_id, tenant="contoso.com")
         while time.monotonic() < end:
             prompt.waiting(840 + end - time.monotonic())

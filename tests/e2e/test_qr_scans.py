@@ -2,108 +2,181 @@
 
 from __future__ import annotations
 
-import os
+import itertools
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import x_terminal
 from conftest import SOAK, need
 
 pytestmark = pytest.mark.screen
 
 PUBLIC = "https://microsoft.com/devicelogin"
 NEWER = "https://login.microsoft.com/device"
+COMPLETE = "https://login.microsoft.com/device?user_code=" + "BPP-VYQ-ZMA-" * 3 + "BPPVYQZMA"
 
-#: Foreground, background, and what the scheme makes of the colours 0 to 15 that a program may ask for by name.
-SCHEMES = {
-    "dark": ("#d0d0d0", "#000000", {}),
-    "light": ("#202020", "#ffffff", {}),
-    "solarized": ("#839496", "#002b36", {0: "#073642", 7: "#eee8d5", 8: "#002b36", 15: "#fdf6e3"}),
-    "low contrast": ("#8a8a8a", "#6a6a6a", {0: "#606060", 7: "#909090", 15: "#a0a0a0"}),
-}
+#: What is shown: the address, the complete one if the server sends one, and the size of the window.
+CASES = [(uri, None, size) for uri in (PUBLIC, NEWER) for size in ("80x24", "100x40", "60x20")]
+CASES.append((NEWER, COMPLETE, "100x40"))
 
-#: Scheme, style, address, size: every scheme, style, address and size at least once.
-SAMPLE = [
-    ("dark", "auto", PUBLIC, "80x24"),
-    ("light", "auto", NEWER, "80x24"),
-    ("solarized", "half", PUBLIC, "60x20"),
-    ("low contrast", "half", NEWER, "100x40"),
-    ("dark", "full", NEWER, "100x40"),
-    ("light", "ascii", PUBLIC, "100x40"),
-]
-PRODUCT = [
-    (scheme, style, uri, size)
-    for scheme in SCHEMES
-    for uri in (PUBLIC, NEWER)
-    for style, sizes in {"auto": ("80x24", "60x20"), "full": ("100x40",), "ascii": ("100x40",)}.items()
-    for size in sizes
-]
+PRODUCT = list(itertools.product(x_terminal.SCHEMES, x_terminal.AROUND, x_terminal.FONTS, CASES))
 
 
-@pytest.fixture(scope="module")
+def pairwise(product: list[tuple]) -> list[tuple]:
+    """Return some of `product` in which every two values of two columns that occur together at all do so at least once."""
+
+    def pairs(row: tuple) -> set[tuple]:
+        return set(itertools.combinations(enumerate(row), 2))
+
+    missing = set().union(*map(pairs, product))
+    chosen = []
+    while missing:
+        best = max(product, key=lambda row: len(pairs(row) & missing))
+        chosen.append(best)
+        missing -= pairs(best)
+    return chosen
+
+
+@pytest.fixture(scope="session")
 def display():
-    """Start a screen in memory and return its name."""
-    need("Xvfb", "xterm", "zbarimg", "import")
-    read_end, write_end = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write_end), "-screen", "0", "1200x900x24", "-nolisten", "tcp"],
-        pass_fds=[write_end],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+    """Start a screen in memory, one for all tests of this process, and return its name."""
+    need("Xvfb", "xterm", "tmux", "screen", "zbarimg", "import", "convert")
+    need(*(path for path in x_terminal.FONT_FILES if not Path(path).exists()))
+    with x_terminal.display() as name:
+        yield name
+
+
+def program(ready: Path, uri: str, style: str = "auto", *more: str) -> list[str]:
+    """Return the command that shows the prompt."""
+    script = str(Path(__file__).with_name("show_prompt.py"))
+    return [sys.executable, script, uri, style, str(ready), "60", *more]
+
+
+def look(display: str, tmp_path: Path, *arguments: str, **options) -> tuple[list[str], Path]:
+    """Show the prompt in an xterm; return what is read from the screen, and the picture."""
+    ready, picture = tmp_path / "ready", tmp_path / "screen.ppm"
+    with x_terminal.terminal(display, tmp_path, program(ready, *arguments), **options):
+        return x_terminal.when_decoded(display, picture, ready), picture
+
+
+def test_the_sample_holds_every_pair():
+    """Each two of scheme, what stands between, font and case; and it is a small part of the product."""
+    sample = pairwise(PRODUCT)
+    for one, other in itertools.combinations(range(4), 2):
+        assert {(row[one], row[other]) for row in sample} == {(row[one], row[other]) for row in PRODUCT}
+    assert len(sample) <= 35
+    assert len(COMPLETE) == 90
+
+
+@pytest.mark.parametrize(("scheme", "around", "font", "case"), PRODUCT if SOAK else pairwise(PRODUCT))
+def test_the_qr_code_is_read_from_the_screen_to_exactly_the_address(display, tmp_path, scheme, around, font, case):
+    """Whatever the colours, the font, and what stands between: dark on light, and as a camera sees it."""
+    uri, complete, size = case
+    found, picture = look(
+        display,
+        tmp_path,
+        uri,
+        "auto",
+        *([complete] if complete else []),
+        scheme=scheme,
+        around=around,
+        font=x_terminal.FONTS[font],
+        size=size,
     )
-    os.close(write_end)
-    with open(read_end, encoding="ascii") as answer:
-        number = answer.readline().strip()
-    assert number, "Xvfb did not start"
-    yield f":{number}"
-    server.terminate()
-    server.wait(10)
+    assert found == [complete or uri]
+    quiet_zone, darkest_module = x_terminal.brightness_of_quiet_zone(picture)
+    assert quiet_zone - darkest_module > 150
+    unread = [
+        name
+        for name, view in x_terminal.CAMERA.items()
+        if SOAK and x_terminal.decoded(x_terminal.seen_by_camera(picture, view)) != [complete or uri]
+    ]
+    assert unread == []
 
 
-def decoded(picture: Path) -> list[str]:
-    """Return what zbarimg reads in a picture."""
-    done = subprocess.run(["zbarimg", "--raw", "-q", "--nodbus", picture], capture_output=True, text=True, check=False)
-    return done.stdout.splitlines()
+def test_the_decoder_reads_nothing_that_is_light_on_dark(display, tmp_path):
+    """So that what it has read was dark on light."""
+    found, picture = look(display, tmp_path, PUBLIC)
+    assert found == [PUBLIC]
+    assert x_terminal.decoded(x_terminal.seen_by_camera(picture, ["-negate"])) == []
 
 
-def read_from_screen(
-    display: str, tmp_path: Path, scheme: str, style: str, uri: str, size: str, *, term: str = "xterm-256color"
-) -> list[str]:
-    """Show the prompt in an xterm and return what is decoded from the screenshot, tried for 10 s."""
-    foreground, background, palette = SCHEMES[scheme]
-    ready = tmp_path / "ready"
-    picture = tmp_path / "screen.png"
-    resources = [part for number, colour in palette.items() for part in ("-xrm", f"XTerm*color{number}: {colour}")]
-    command = [sys.executable, str(Path(__file__).with_name("show_prompt.py")), uri, style, str(ready), "30"]
-    look = ["-fa", "DejaVu Sans Mono", "-fs", "10", "-geometry", f"{size}+0+0", "-fg", foreground, "-bg", background]
-    terminal = subprocess.Popen(
-        ["xterm", "-u8", "-tn", term, *look, *resources, "-e", *command],
-        env={**os.environ, "DISPLAY": display, "LC_ALL": "C.UTF-8", "NO_AT_BRIDGE": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    found: list[str] = []
-    end = time.monotonic() + 10
-    try:
-        while not found and time.monotonic() < end:
-            if ready.exists():
-                subprocess.run(["import", "-display", display, "-window", "root", picture], check=True)
-                found = decoded(picture)
-            time.sleep(0.05)
-    finally:
-        terminal.terminate()
-        terminal.wait(10)
-    return found
+@pytest.mark.parametrize("style", ["ascii", "full"])
+def test_a_font_without_block_characters_is_scanned_in_these_styles(display, tmp_path, style):
+    """They are made of colours alone; half blocks are empty boxes there, and no decoder reads those."""
+    font = x_terminal.WITHOUT_BLOCKS
+    found, _ = look(display, tmp_path, NEWER, style, font=font, size="100x40", scheme="solarized")
+    assert found == [NEWER]
 
 
-@pytest.mark.parametrize(("scheme", "style", "uri", "size"), PRODUCT if SOAK else SAMPLE)
-def test_the_qr_code_is_read_from_the_screen_to_exactly_the_address(display, tmp_path, scheme, style, uri, size):
-    """Whatever the colours of the terminal are, at 80x24 and at 60x20 too."""
-    assert read_from_screen(display, tmp_path, scheme, style, uri, size) == [uri]
+def test_that_font_really_lacks_block_characters(display, tmp_path):
+    """The test above would prove nothing in a font that has them."""
+    ready, picture = tmp_path / "ready", tmp_path / "screen.ppm"
+    command = program(ready, NEWER, "half")
+    with x_terminal.terminal(display, tmp_path, command, font=x_terminal.WITHOUT_BLOCKS):
+        assert x_terminal.decoded(x_terminal.when_still(display, picture, ready)) == []
 
 
-def test_a_terminal_without_256_colours_is_scanned_too(display, tmp_path):
-    """The basic black and white of a scheme that keeps them apart."""
-    assert read_from_screen(display, tmp_path, "solarized", "half", PUBLIC, "80x24", term="vt220") == [PUBLIC]
+@pytest.mark.parametrize("scheme", ["dark", "solarized"])
+def test_a_terminal_without_256_colours_is_scanned_too(display, tmp_path, scheme):
+    """The basic black and white of a scheme that keeps them apart, reversed."""
+    found, _ = look(display, tmp_path, PUBLIC, "half", scheme=scheme, term="vt220")
+    assert found == [PUBLIC]
+
+
+def test_a_window_made_smaller_while_waiting_is_scanned_again(display, tmp_path):
+    """tmux shares a window of 100x40 with another pane: the prompt is drawn anew for what is left."""
+    ready, picture = tmp_path / "ready", tmp_path / "screen.ppm"
+    command = program(ready, NEWER)
+    with x_terminal.terminal(display, tmp_path, command, around="tmux", size="100x40") as environ:
+        assert x_terminal.when_decoded(display, picture, ready) == [NEWER]
+        split = ["tmux", "split-window", "-h", "-l", "35", "sleep 60"]
+        subprocess.run(split, env=environ, check=True, timeout=10)
+        shown = ""
+        for _ in range(100):
+            capture = ["tmux", "capture-pane", "-p", "-t", ":.0"]
+            done = subprocess.run(capture, env=environ, capture_output=True, text=True, check=True, timeout=10)
+            shown = done.stdout
+            if "\nTo sign in" in shown and "expires in" in shown:  # no longer beside the QR code
+                break
+            time.sleep(0.1)
+        assert x_terminal.when_decoded(display, picture, ready) == [NEWER]
+    assert shown.count("expires in") == 1
+    assert shown.count(NEWER) == 1
+    assert "BPP-VYQ-ZMA" in shown
+
+
+@pytest.mark.parametrize(
+    ("around", "option", "selection"),
+    [
+        ("plain", None, "clipboard"),
+        ("screen", None, "clipboard"),
+        ("tmux", "allow-passthrough", "clipboard"),
+        # tmux leaves open which one; an xterm then takes the selection of the middle mouse button.
+        ("tmux", "set-clipboard", "primary"),
+    ],
+)
+def test_the_code_arrives_on_the_clipboard_of_the_terminal(display, tmp_path, around, option, selection):
+    """OSC 52 through what stands between, into a real X clipboard, as the server sent it."""
+    need("xclip")
+    ready, picture = tmp_path / "ready", tmp_path / "screen.ppm"
+    command = program(ready, NEWER, "auto", "--copy")
+    if option:
+        command = ["sh", "-c", f'tmux set -g {option} on && exec "$@"', "sh", *command]
+    clipboard = ["xclip", "-selection", selection]
+    # xterm takes it only where its owner says so.
+    allow = ["XTerm*allowWindowOps: true"]
+    with x_terminal.terminal(display, tmp_path, command, around=around, resources=allow) as environ:
+        silent = {"env": environ, "timeout": 10}
+        subprocess.run([*clipboard, "-i"], input=b"before", check=True, **silent)
+        assert x_terminal.when_decoded(display, picture, ready) == [NEWER]
+        held = ""
+        for _ in range(50):
+            held = subprocess.run([*clipboard, "-o"], check=True, capture_output=True, text=True, **silent).stdout
+            if held != "before":
+                break
+            time.sleep(0.1)
+    assert held == "BPPVYQZMA"
