@@ -29,6 +29,10 @@ _HELP = """The whole story on this machine, against an identity provider that th
 
 A code and a QR code are shown as in a real sign-in; then a second process gets a token without asking, and Microsoft Graph
 is called. Nothing leaves this machine, and nothing is left on it.
+
+\b
+  devicelogin demo
+  devicelogin demo --yes
 """
 
 #: After how many seconds does the demo approve its own sign-in?

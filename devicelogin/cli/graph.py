@@ -9,7 +9,7 @@ import click
 
 from devicelogin import clock, errors, graph, hints, secret_store
 from devicelogin.cli import output, telling, unlocking
-from devicelogin.cli.options import profile_option, wait_for_clock_option
+from devicelogin.cli.options import file_names, one_of, profile_option, wait_for_clock_option
 from devicelogin.client import unfinished
 from devicelogin.terminal import messages
 from devicelogin.tokens import silent
@@ -28,7 +28,7 @@ PATH is below /v1.0 unless it begins with /v1.0/ or /beta/. Requests go to the G
 \b
   devicelogin graph me
   devicelogin graph '/me/messages?$top=5&$select=subject'
-  echo '{"displayName": "Errands"}' | devicelogin graph POST /me/todo/lists --input -
+  devicelogin graph POST /me/todo/lists --input list.json
 """
 
 #: How large may a body to be sent be (bytes)? Graph's own limit for anything but upload sessions is 4 MB.
@@ -36,11 +36,15 @@ _BODY_LIMIT = 64 << 20
 
 _ELSEWHERE = "://"
 
+_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
+
 
 @click.command("graph", help=_HELP, short_help="Call Microsoft Graph.")
 @profile_option
-@click.argument("words", nargs=-1, metavar="[METHOD] PATH", required=True)
-@click.option("--input", "source", metavar="FILE|-", help="The body to send, JSON; - is stdin.")
+@click.argument("words", nargs=-1, metavar="[METHOD] PATH", required=True, shell_complete=one_of(_METHODS))
+@click.option(
+    "--input", "source", metavar="FILE|-", shell_complete=file_names, help="The body to send, JSON; - is stdin."
+)
 @wait_for_clock_option
 @click.pass_obj
 def command(invocation: Invocation, words: tuple[str, ...], source: str | None, clock_wait: clock.ClockWait) -> None:

@@ -31,8 +31,8 @@ It says nothing while all is well, and one line on stderr for each profile that 
 one of all profiles: 4, 77, 65, 78, 73, 76, 75, in this order.
 
 \b
-  devicelogin keepalive install     let this machine do it daily (systemd timer or crontab)
-  devicelogin keepalive show        whether that is installed, and how the last run went
+  devicelogin keepalive install   let this machine do it daily
+  devicelogin keepalive show      is that installed, how was the last run
 """
 
 

@@ -14,7 +14,7 @@ import click
 from devicelogin import errors, redaction, secret_store
 from devicelogin.cli import cron_remarks, ending, events, output, qr_file, registration, unlocking
 from devicelogin.cli.invocation import Ended, Invocation
-from devicelogin.cli.options import json_option, profile_option, wait_for_clock_option
+from devicelogin.cli.options import file_names, json_option, one_of, profile_option, wait_for_clock_option
 from devicelogin.cli.sign_in_screen import SignInScreen
 from devicelogin.client import preparing, signing_in
 from devicelogin.terminal import ask, screen
@@ -34,8 +34,8 @@ The settings are written into the profile, so later commands need no options. No
 code.
 
 \b
-  devicelogin login --client-id 11111111-2222-3333-4444-555555555555 --tenant contoso.com
-  devicelogin login --profile home --tenant consumers --client-id ID --scope Mail.Read
+  devicelogin login --client-id ID --tenant contoso.com
+  devicelogin login --profile home --client-id ID --tenant consumers
 """
 
 #: What is said of the sealed file before a person takes it, by the source of its key?
@@ -61,26 +61,45 @@ _SEALED_FILE = {
 
 @click.command("login", help=_HELP, short_help="Sign in with a phone; needs a person once.")
 @profile_option
-@click.option("--client-id", metavar="ID", help="The Application (client) ID of your app registration.")
-@click.option("--tenant", metavar="TENANT", help="Its id or domain, organizations (default), common or consumers.")
-@click.option("--authority", metavar="URL", help="Another Entra-shaped authority, its tenant in the path.")
+@click.option("--client-id", metavar="ID", help="The Application (client) ID of your app.")
+@click.option(
+    "--tenant",
+    metavar="TENANT",
+    shell_complete=one_of(("organizations", "common", "consumers")),
+    help="Its id or domain, organizations (default), common or consumers.",
+)
+@click.option("--authority", metavar="URL", help="Another Entra-shaped authority, with a tenant.")
 @click.option("--oidc-issuer", metavar="URL", help="Another OpenID provider, by its issuer.")
 @click.option(
     "--scope", "scopes", multiple=True, metavar="SCOPE", help="Add a scope; again for more. Default User.Read."
 )
-@click.option("--graph-root", metavar="URL", help="Where Microsoft Graph is; default: that of the cloud.")
-@click.option("--ca-file", metavar="FILE", help="Certificates to trust (PEM) instead of the system's.")
-@click.option("--store", metavar="STORE", help="Where to keep the secret: auto, keyring or file.")
-@click.option("--qr", metavar="FORM", help="The QR code: auto, half, full, ascii or off.")
-@click.option("--copy", is_flag=True, help="Send the code to the clipboard of the terminal you sit at, over SSH too.")
-@click.option("--qr-image", metavar="FILE", help="Draw the QR code into FILE, .png or .svg, while the code is good.")
-@click.option("--renew", is_flag=True, help="Show a new code whenever one has expired, until somebody signs in.")
-@click.option("--on-code", metavar="COMMAND", help="Run this, without a shell, when the code is there.")
+@click.option("--graph-root", metavar="URL", help="Where Graph is; default: that of the cloud.")
+@click.option(
+    "--ca-file", metavar="FILE", shell_complete=file_names, help="Certificates to trust (PEM), not the system's."
+)
+@click.option(
+    "--store",
+    metavar="STORE",
+    shell_complete=one_of(("auto", "keyring", "file")),
+    help="Where to keep the secret: auto, keyring or file.",
+)
+@click.option(
+    "--qr",
+    metavar="FORM",
+    shell_complete=one_of(("auto", "half", "full", "ascii", "off")),
+    help="The QR code: auto, half, full, ascii or off.",
+)
+@click.option("--copy", is_flag=True, help="Send the code to the clipboard of your terminal.")
+@click.option("--qr-image", metavar="FILE", shell_complete=file_names, help="Draw the QR code into FILE, .png or .svg.")
+@click.option("--renew", is_flag=True, help="Show a new code when one has expired.")
+@click.option(
+    "--on-code", metavar="COMMAND", shell_complete=file_names, help="Run this, without a shell, for each code."
+)
 @click.option("--if-needed", is_flag=True, help="Do nothing if the saved sign-in still works.")
 @click.option("--expect-user", metavar="USER", help="Refuse anybody but this user name or object id.")
 @click.option("--replace", is_flag=True, help="Let another account replace the saved one.")
 @wait_for_clock_option
-@json_option("Print events, one JSON object a line, instead of a screen.")
+@json_option("Print events, one JSON object a line.")
 @click.pass_obj
 def command(invocation: Invocation, /, clock_wait: clock.ClockWait, **options: object) -> None:
     """Run the command."""

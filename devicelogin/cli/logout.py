@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 _HELP = """Delete the saved sign-in and every cached token of the profile, and verify that they are gone.
 
 Where the provider can revoke the refresh token, it is asked to. The profile's settings stay.
+
+\b
+  devicelogin logout
+  devicelogin logout --profile work
+  devicelogin logout --all
 """
 
 

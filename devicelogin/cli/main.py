@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ import devicelogin
 from devicelogin import core_dumps, errors
 from devicelogin.cli import ending, output
 from devicelogin.cli.invocation import Invocation
+from devicelogin.cli.options import COMPLETION_VARIABLE, profile_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +32,7 @@ _COMMANDS = {
     "store": "Move the saved sign-in to the keyring or to a file.",
     "doctor": "Check this machine; rehearse cron.",
     "keepalive": "Refresh what was not used for a week; a daily job that does.",
+    "completion": "Let your shell complete commands and profiles.",
 }
 
 _EXAMPLES = """
@@ -36,9 +40,10 @@ Examples:
 
 \b
   devicelogin demo
-  devicelogin login --client-id 11111111-2222-3333-4444-555555555555 --tenant contoso.com
+  devicelogin login --client-id ID --tenant contoso.com
   devicelogin graph me
-  curl -H "$(devicelogin token --format header)" https://graph.microsoft.com/v1.0/me
+  curl -H "$(devicelogin token --format header)" \\
+    https://graph.microsoft.com/v1.0/me
 
 Exit codes: 0 done, 4 a person must sign in, 75 try again later; all of them are in the README.
 """
@@ -69,7 +74,13 @@ class _Commands(click.Group):
     epilog=_EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.option("-p", "--profile", metavar="NAME", help="The saved sign-in to use; default: default.")
+@click.option(
+    "-p",
+    "--profile",
+    metavar="NAME",
+    shell_complete=profile_names,
+    help="The saved sign-in to use; default: default.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is done; secrets are left out.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.version_option(devicelogin.__version__, prog_name="devicelogin", message="%(prog)s %(version)s")
@@ -95,8 +106,16 @@ def run(arguments: Sequence[str], turn: turns.Turn | None = None) -> int:
 
 def _run_command(arguments: Sequence[str], invocation: Invocation) -> object:
     """Let click read the arguments and call the command; what click raises becomes what we know."""
+    asked = os.environ.get(COMPLETION_VARIABLE)
+    if asked and not arguments:
+        from devicelogin.cli import completion
+
+        return completion.answer(_program, invocation, asked)
     try:
-        return _program.main(list(arguments), prog_name="devicelogin", standalone_mode=False, obj=invocation)
+        # Click's own way to complete would end the process by itself.
+        return _program.main(
+            list(arguments), prog_name="devicelogin", standalone_mode=False, obj=invocation, complete_var=""
+        )
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.UsageError as error:
@@ -113,9 +132,35 @@ def _run_command(arguments: Sequence[str], invocation: Invocation) -> object:
 
 
 def _usage(error: click.UsageError) -> errors.UsageError:
-    message = error.format_message().rstrip(".")
+    """Return what click says as our error: one line, and at most the one word that may have been meant."""
     command = error.ctx.command_path if error.ctx is not None else "devicelogin"
-    return errors.UsageError(message[:1].lower() + message[1:], hint=f"{command} --help")
+    wrong, names = _misspelt(error)
+    if wrong is None:
+        message = error.format_message().replace(". Choose from:", ": choose one of").rstrip(".")
+        return errors.UsageError(message[:1].lower() + message[1:], hint=f"{command} --help")
+    import difflib
+
+    near = difflib.get_close_matches(wrong, names, n=1)
+    what = "option" if wrong.startswith("-") else "command"
+    if near and what == "command":
+        command += f" {near[0]}"
+    meant = f"; did you mean {near[0]}?" if near else ""
+    return errors.UsageError(f"no such {what} '{wrong}'{meant}", hint=f"{command} --help")
+
+
+def _misspelt(error: click.UsageError) -> tuple[str | None, list[str]]:
+    """Return the command or option that does not exist, if that is the error, and those that do."""
+    context = error.ctx
+    if context is None:
+        return None, []
+    if isinstance(error, click.NoSuchOption):
+        options = [name for parameter in context.command.get_params(context) for name in parameter.opts]
+        return error.option_name, [name for name in options if name.startswith("--")]
+    # Not every click that we work with has an error of its own for it.
+    wrong = re.fullmatch(r"No such command '(.*)'\.", error.message, re.DOTALL)
+    if wrong is None or not isinstance(context.command, click.Group):
+        return None, []
+    return wrong[1], context.command.list_commands(context)
 
 
 def _log_to_stderr() -> None:

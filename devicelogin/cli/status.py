@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _HELP = """Show every profile: who is signed in, where the secret is and what protects it, how long it lasts.
 
 \b
+  devicelogin status
   devicelogin status --check || echo "somebody has to sign in"
 """
 

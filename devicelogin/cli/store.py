@@ -8,7 +8,7 @@ import click
 
 from devicelogin import errors, redaction
 from devicelogin.cli import output, unlocking
-from devicelogin.cli.options import profile_option
+from devicelogin.cli.options import one_of, profile_option
 from devicelogin.client import moving
 from devicelogin.settings import shapes
 from devicelogin.terminal import messages
@@ -16,6 +16,12 @@ from devicelogin.terminal import messages
 if TYPE_CHECKING:
     from devicelogin.cli.invocation import Invocation
     from devicelogin.client.moving import Outcome
+
+_GROUP_HELP = """Keep the saved sign-in elsewhere.
+
+\b
+  devicelogin store move --to file
+"""
 
 _HELP = """Move the saved sign-in to another store; nobody has to sign in again.
 
@@ -30,17 +36,26 @@ Where the sign-in lies in the file already, it is sealed anew if the profile nam
 """
 
 
-@click.group("store", invoke_without_command=True, short_help="Move the saved sign-in to another store.")
+@click.group(
+    "store", help=_GROUP_HELP, invoke_without_command=True, short_help="Move the saved sign-in to another store."
+)
 @click.pass_context
 def command(context: click.Context) -> None:
-    """Keep the saved sign-in elsewhere."""
+    """Run the command: help, where none is after it."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
 @command.command("move", help=_HELP, short_help="Move the saved sign-in to another store.")
 @profile_option
-@click.option("--to", "kind", required=True, metavar="STORE", help="keyring, file or keyring:module.Class.")
+@click.option(
+    "--to",
+    "kind",
+    required=True,
+    metavar="STORE",
+    shell_complete=one_of(("keyring", "file")),
+    help="keyring, file or keyring:module.Class.",
+)
 @click.pass_obj
 def _move(invocation: Invocation, *, kind: str) -> None:
     work = unlocking.let_ask(invocation, invocation.workplace({"store": _checked(kind)}))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devicelogin.cli import printing
-from devicelogin.cli.options import json_option, profile_option, wait_for_clock_option
+from devicelogin.cli.options import file_names, json_option, profile_option, wait_for_clock_option
 
 if TYPE_CHECKING:
     from devicelogin import clock
@@ -19,7 +19,8 @@ The token comes from the cache, or from one refresh with the saved sign-in. Noth
 sign in, this ends with 4.
 
 \b
-  curl -H "$(devicelogin token --format header)" https://graph.microsoft.com/v1.0/me
+  curl -H "$(devicelogin token --format header)" \\
+    https://graph.microsoft.com/v1.0/me
   devicelogin token --scope https://outlook.office.com/IMAP.AccessAsUser.All
 """
 
@@ -32,7 +33,7 @@ sign in, this ends with 4.
 @click.option("--format", "shape", type=click.Choice(["raw", "header"]), default="raw", help="Bare, or as HTTP header.")
 @json_option("Print an object with the token and when it expires.")
 @wait_for_clock_option
-@click.option("--output-file", metavar="FILE", help="Write to FILE (0600, replaced at once) instead of stdout.")
+@click.option("--output-file", metavar="FILE", shell_complete=file_names, help="Write to FILE (0600), not to stdout.")
 @click.pass_obj
 def command(
     invocation: Invocation,
