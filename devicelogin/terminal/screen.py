@@ -6,6 +6,7 @@ Sizes are asked for anew each time, because a window may be resized while a pers
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from typing import TYPE_CHECKING, TextIO
 
@@ -33,6 +34,9 @@ _STYLES = {
 
 # One cell each, so that what fitted still fits.
 _ASCII = str.maketrans({"\N{HORIZONTAL ELLIPSIS}": "~", "\N{REPLACEMENT CHARACTER}": "?"})
+
+# What is left in the C locale: ASCII, and the block characters of a person who insists on them.
+_BEYOND = re.compile("[^\x00-\x7f\u2580\u2584\u2588]")
 
 
 class Screen:
@@ -150,8 +154,12 @@ class Screen:
         Raises OSError, or ValueError for a closed stream, unless the screen is optional.
         """
         encoding = _encoding(self._stream)
-        if not self.encodes_blocks:
+        if not self.is_utf8:
             text = text.translate(_ASCII)
+            if self.encodes_blocks:
+                # SECURITY: Python writes UTF-8 in the C locale too, and a terminal of eight bits may take the second byte
+                # of a letter (0x9b) for the beginning of a sequence.
+                text = _BEYOND.sub("?", text)
         try:
             self._stream.write(text.encode(encoding, "replace").decode(encoding))
             self._stream.flush()

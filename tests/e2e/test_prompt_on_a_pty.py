@@ -18,6 +18,7 @@ from pathlib import Path
 import pyte
 import pytest
 from conftest import repetitions
+from terminal_fixtures import is_whole_qr_code
 
 PUBLIC = "https://microsoft.com/devicelogin"
 
@@ -131,3 +132,60 @@ def test_a_window_resized_while_waiting_keeps_the_countdown_on_one_line(tmp_path
     os.write(session.master, b"\x03")
     assert session.end() == 130
     assert max(map(len, lines[1:])) in range(1, 30)
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "environ", "has_qr"),
+    [
+        (80, 24, {"TERM": "vt220"}, True),
+        (40, 12, {"TERM": "vt220"}, False),
+        (80, 24, {"TERM": "xterm-256color", "NO_COLOR": "1"}, True),
+        (80, 25, {"TERM": "linux"}, False),
+        (128, 48, {"TERM": "linux"}, True),
+        (100, 40, {"TERM": "xterm", "LC_ALL": "C"}, True),
+        (80, 24, {"TERM": "xterm", "LC_ALL": "C"}, False),
+        (80, 24, {"TERM": "screen"}, True),
+        (80, 24, {"TERM": "dumb"}, False),
+        (0, 0, {"TERM": "vt220", "COLUMNS": "", "LINES": ""}, True),
+    ],
+)
+def test_every_kind_of_terminal_shows_address_and_code_and_a_whole_qr_code_or_none(
+    tmp_path, columns, rows, environ, has_qr
+):
+    """Serial lines (the last says no size), the Linux console, no colours, an ASCII locale, a screen reader."""
+    session = Session(tmp_path, columns, rows, seconds=0.3, **environ)
+    session.size = (columns or 80, rows or 24)
+    session.wait_until_shown()
+    shown = session.screen
+    assert session.end() == 0
+    text = "\n".join(shown.display)
+    for part in (PUBLIC, "BPP-VYQ-ZMA", "expires in"):
+        assert part in text
+    assert is_whole_qr_code(shown, PUBLIC) is has_qr
+    if environ.get("LC_ALL") == "C":
+        assert text.isascii()
+    if not has_qr and environ["TERM"] != "dumb":
+        assert "No QR code: this window" in text
+
+
+def test_a_window_that_is_pulled_about_has_one_whole_prompt_in_the_end(tmp_path):
+    """Twenty sizes in two seconds: nothing fails, nothing is left in another mode, and the last size has it all."""
+    session = Session(tmp_path, 100, 40, seconds=60)
+    session.wait_until_shown()
+    sizes = [(100 - 3 * step, 40 - step) for step in range(20)] + [(60, 20)]
+    for columns, rows in sizes:
+        fcntl.ioctl(session.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        time.sleep(0.07)
+    session.size = (60, 20)
+    end = time.monotonic() + 10
+    text = ""
+    while PUBLIC not in text and time.monotonic() < end:
+        time.sleep(0.3)
+        emulated = pyte.Screen(60, 20)
+        pyte.ByteStream(emulated).feed(session.written.rpartition(b"\x1b[2J")[2])
+        text = emulated.display[0]
+    os.write(session.master, b"\x03")
+    assert session.end() == 130
+    assert is_whole_qr_code(emulated, PUBLIC)
+    assert text.strip() == PUBLIC
+    assert "BPP-VYQ-ZMA" in "\n".join(emulated.display)

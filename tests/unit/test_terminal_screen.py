@@ -88,6 +88,13 @@ def test_writing_never_fails_for_a_character_that_the_encoding_lacks():
     assert stream.text == "Zo? ~ ? ?\n"
 
 
+def test_in_the_c_locale_nothing_but_ascii_is_written_and_blocks_only_where_they_are_meant():
+    """Python would write UTF-8, and 0x9b in it is the beginning of a sequence for a terminal of eight bits."""
+    target, stream = terminal(LC_ALL="C")
+    target.line("Zo\u011b\u2026 \u2580\u2584\u2588 \ufffd")
+    assert stream.text == "Zo?~ \u2580\u2584\u2588 ?\n"
+
+
 def test_a_closed_stream_is_no_terminal():
     """Asking must not raise."""
     target, stream = pipe()
