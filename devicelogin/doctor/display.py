@@ -32,7 +32,7 @@ def look(terminal: screen.Screen | None) -> models.Finding:
         return about.yellow(
             NAME, f"{words}; TERM says that it cannot show a QR code", hint="export TERM=xterm-256color, if it is one"
         )
-    shapes = qr_code.shapes(_TEXT.address, has_blocks=terminal.is_utf8)
+    shapes = qr_code.shapes(_TEXT.address, has_blocks=terminal.is_utf8, has_half_blocks=terminal.has_half_blocks)
     shape = prompt_layout.arrange(_TEXT, shapes, columns=terminal.columns, rows=terminal.rows).shape
     if shape is not None:
         return about.green(NAME, f"{words}; the QR code fits")
