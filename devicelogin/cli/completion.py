@@ -34,7 +34,19 @@ For good, put that line into ~/.bashrc, ~/.zshrc (below compinit) or
 """
 
 
-class _Bash(shell_completion.BashComplete):
+class _Completing(shell_completion.ShellComplete):
+    """What click leaves out: a value behind `--option=` is offered with what stands before it in the same word."""
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[shell_completion.CompletionItem]:
+        offered = super().get_completions(args, incomplete)
+        option, equals, _ = incomplete.partition("=")
+        if equals and option.startswith("--"):
+            for item in offered:
+                item.value = f"{option}={item.value}"
+        return offered
+
+
+class _Bash(_Completing, shell_completion.BashComplete):
     """Bash takes `--profile=work` apart into three words."""
 
     def source(self) -> str:
@@ -46,11 +58,19 @@ class _Bash(shell_completion.BashComplete):
         return [word for word in words if word != "="], incomplete
 
 
-_SHELLS: dict[str, type[shell_completion.ShellComplete]] = {
-    "bash": _Bash,
-    "zsh": shell_completion.ZshComplete,
-    "fish": shell_completion.FishComplete,
-}
+class _Zsh(_Completing, shell_completion.ZshComplete):
+    """As click has it."""
+
+
+class _Fish(_Completing, shell_completion.FishComplete):
+    """The script of click cuts a description at its first comma."""
+
+    source_template = shell_completion.FishComplete.source_template.replace(
+        'string split "," $completion', 'string split --max 1 "," $completion'
+    )
+
+
+_SHELLS: dict[str, type[shell_completion.ShellComplete]] = {"bash": _Bash, "zsh": _Zsh, "fish": _Fish}
 
 
 @click.command("completion", help=_HELP, short_help="Let your shell complete commands and profiles.")
