@@ -1,20 +1,25 @@
-"""Tables for people: which sign-ins are saved, where their secret lies and how long they last."""
+"""Tables for people: which sign-ins are saved, where their secret lies and how long they last.
+
+On a terminal rich fits them into its width. Elsewhere lines are as long as they need to be, and rich, half of what a `status`
+in a script would take, is not imported.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import io
-from typing import TYPE_CHECKING
-
-from rich import console, table, text
+from typing import TYPE_CHECKING, NamedTuple
 
 from devicelogin import clock, redaction
+from devicelogin.terminal import screen as screens
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from devicelogin.models import Forecast, SignInStatus, StoreLocation
     from devicelogin.terminal.screen import Screen
+
+_GAP = 2
 
 _HEADINGS = ("PROFILE", "WHO", "KEPT IN", "REFRESHED", "LASTS UNTIL")
 
@@ -23,6 +28,13 @@ _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 
 #: Which colour has a forecast? The words say the same.
 _COLOURS = {"warning": "yellow", "critical": "red"}
+
+
+class _Cell(NamedTuple):
+    """What stands in one place of a table, and in which colour."""
+
+    text: str
+    colour: str = ""
 
 
 def status_table(
@@ -37,16 +49,13 @@ def status_table(
     if not statuses:
         screen.line("no saved sign-in")
     elif len(statuses) == 1:
-        _write(screen, _block(statuses[0], forecasts[0], moment))
+        _write(screen, _block(statuses[0], forecasts[0], moment), labels=True)
     else:
-        _write(screen, _rows(screen, statuses, forecasts, moment))
+        _write(screen, _rows(statuses, forecasts, moment), labels=False)
 
 
-def _block(status: SignInStatus, forecast: Forecast, now: float) -> table.Table:
+def _block(status: SignInStatus, forecast: Forecast, now: float) -> list[list[_Cell]]:
     """Return a profile as labels and values."""
-    block = table.Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
-    block.add_column(no_wrap=True)
-    block.add_column(overflow="fold")
     worry = _COLOURS.get(forecast.level, "")
     # Without a forecast to tell, the state is what there is to worry about.
     worried = "state" if forecast.words is None else "lasts"
@@ -63,30 +72,27 @@ def _block(status: SignInStatus, forecast: Forecast, now: float) -> table.Table:
         facts.append(("refreshed", f"{_ago(status.times.last_refreshed, now)} ({_date(status.times.last_refreshed)})"))
     if forecast.words is not None:
         facts.append(("lasts", forecast.words))
-    for label, value in facts:
-        block.add_row(label, text.Text(redaction.printable(value), style=worry if label == worried else ""))
-    return block
+    return [
+        [_Cell(label), _Cell(redaction.printable(value), worry if label == worried else "")] for label, value in facts
+    ]
 
 
-def _rows(screen: Screen, statuses: Sequence[SignInStatus], forecasts: Sequence[Forecast], now: float) -> table.Table:
-    """Return several profiles as a table, a profile a row, and what protects the secret below its place."""
-    rows = table.Table(
-        box=None, header_style="bold" if screen.has_colours else "", padding=(0, 2, 0, 0), pad_edge=False
-    )
-    for heading in _HEADINGS:
-        rows.add_column(heading, overflow="fold")
+def _rows(statuses: Sequence[SignInStatus], forecasts: Sequence[Forecast], now: float) -> list[list[_Cell]]:
+    """Return several profiles as a table with a heading, a profile a row."""
+    rows = [[_Cell(heading, "bold") for heading in _HEADINGS]]
     for status, forecast in zip(statuses, forecasts, strict=True):
         is_well = status.sign_in is not None and not status.needs_login
         place = _place(status.sign_in.location) if status.sign_in is not None else "-"
         worry = _COLOURS.get(forecast.level, "")
         who = _who(status) if is_well else f"{_who(status)} ({_state(status)})"
-        rows.add_row(
-            redaction.printable(status.profile),
-            text.Text(redaction.printable(who), style="" if is_well else worry),
-            redaction.printable(f"{place} ({status.protection})" if status.protection else place),
-            redaction.printable(_ago(status.times.last_refreshed, now) if status.times is not None else "-"),
-            text.Text(redaction.printable(_until(status, forecast)), style=worry),
+        cells = (
+            (status.profile, ""),
+            (who, "" if is_well else worry),
+            (f"{place} ({status.protection})" if status.protection else place, ""),
+            (_ago(status.times.last_refreshed, now) if status.times is not None else "-", ""),
+            (_until(status, forecast), worry),
         )
+        rows.append([_Cell(redaction.printable(text), colour) for text, colour in cells])
     return rows
 
 
@@ -98,12 +104,41 @@ def _until(status: SignInStatus, forecast: Forecast) -> str:
     return date if forecast.level == "ok" else f"{date} ({forecast.level}: {forecast.days_left} days left)"
 
 
-def _write(screen: Screen, what: table.Table) -> None:
-    """Let rich draw into memory: the screen writes what its encoding has, rich would fail."""
+def _write(screen: Screen, rows: list[list[_Cell]], *, labels: bool) -> None:
+    """Write `rows`, whose first column are `labels`, or whose first row are headings."""
+    lines = _folded(screen, rows, labels=labels) if screen.is_terminal else _unfolded(screen, rows)
+    for line in lines:
+        screen.line(line.rstrip())
+
+
+def _unfolded(screen: Screen, rows: list[list[_Cell]]) -> Iterator[str]:
+    """Yield a line a row, its columns as wide as what stands in them."""
+    widths = [max(screens.cell_width(cell.text) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        last = len(row) - 1
+        yield "".join(
+            screen.styled(cell.text, cell.colour)
+            + (" " * (widths[number] - screens.cell_width(cell.text) + _GAP) if number < last else "")
+            for number, cell in enumerate(row)
+        )
+
+
+def _folded(screen: Screen, rows: list[list[_Cell]], *, labels: bool) -> list[str]:
+    """Return the lines that rich makes of `rows` for the width of the terminal, in memory.
+
+    The screen writes what its encoding has; rich would fail.
+    """
+    from rich import console, table, text
+
+    grid = table.Table.grid(padding=(0, _GAP, 0, 0), pad_edge=False)
+    for number, _ in enumerate(rows[0]):
+        grid.add_column(overflow="fold", no_wrap=labels and number == 0)
+    for row in rows:
+        grid.add_row(*(text.Text(cell.text, style=cell.colour) for cell in row))
     memory = io.StringIO()
     drawing = console.Console(
         file=memory,
-        width=10_000 if not screen.is_terminal else screen.columns,
+        width=screen.columns,
         color_system="standard" if screen.has_colours else None,
         legacy_windows=False,
         highlight=False,
@@ -111,9 +146,8 @@ def _write(screen: Screen, what: table.Table) -> None:
         emoji=False,
         _environ={},
     )
-    drawing.print(what)
-    for line in memory.getvalue().splitlines():
-        screen.line(line.rstrip())
+    drawing.print(grid)
+    return memory.getvalue().splitlines()
 
 
 def _who(status: SignInStatus) -> str:
