@@ -8,10 +8,9 @@ the two it is (design decision D9).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from devicelogin import errors, hints, redaction
+from devicelogin import errors, hints, models, redaction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +35,7 @@ _SIGN_IN_AGAIN = frozenset(
 _NOT_THIS_APP = frozenset({"invalid_client", "unauthorized_client", "unsupported_grant_type"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@models.record
 class Refusal:
     """An OAuth error answer (RFC 6749 section 5.2), reduced to what may be shown and acted upon."""
 

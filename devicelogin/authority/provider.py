@@ -8,11 +8,10 @@ elsewhere, because the document is only accepted if its `issuer` is the URL that
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from devicelogin import errors, redaction
+from devicelogin import errors, models, redaction
 
 if TYPE_CHECKING:
     from devicelogin.http_session import HttpSession, JsonAnswer
@@ -25,7 +24,7 @@ _PLAIN_URL = re.compile(r"https://[A-Za-z0-9.:_/~-]{1,180}\Z")
 _ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@models.record
 class Provider:
     """What a checked discovery document said. `issuer` may hold Entra's literal `{tenantid}`."""
 

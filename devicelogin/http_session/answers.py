@@ -6,12 +6,12 @@ import json
 import math
 import re
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Self
 
-from devicelogin import errors
+from devicelogin import errors, models
 from devicelogin.http_session import failures
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _PIECE = 65_536
 _RETRY_LIMIT, _RETRY_BELIEVED = 3600.0, 86_400.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@models.record
 class JsonAnswer:
     """A JSON object and what came with it. `server_date` is the `Date` header in seconds since 1970."""
 

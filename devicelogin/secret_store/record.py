@@ -17,7 +17,7 @@ from devicelogin.secret_store import sign_in as trace
 FORMAT_VERSION = 1
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@models.record
 class SavedSignIn:
     """A sign-in with what its next refresh needs (`credentials`, MSAL's entries as JSON text)."""
 

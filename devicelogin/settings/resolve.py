@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from devicelogin import clouds, errors, redaction
+from devicelogin import clouds, errors, models, redaction
 from devicelogin.settings import profile, shapes
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Value(Generic[T]):
         return self.source != DEFAULT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@models.record
 class Settings:
     """Everything a command may want to know, checked.
 

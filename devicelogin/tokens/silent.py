@@ -54,7 +54,7 @@ class Refresher(Protocol):
         """Return the provider's answer, or raise; the answer's identity has been compared with the saved account."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@models.record
 class Wish:
     """What a caller wants of a token. `scopes` empty: those of the profile. `min_valid` in seconds."""
 
