@@ -20,7 +20,7 @@ def record(kind: type[_Kind]) -> type[_Kind]:
     made = dataclasses.dataclass(slots=True, kw_only=True)(kind)
     made.__setattr__ = _set_once  # type: ignore[method-assign]
     made.__delattr__ = _keep  # type: ignore[method-assign]
-    made.__hash__ = _hash_of  # type: ignore[method-assign]
+    made.__hash__ = _hash_of  # type: ignore[assignment]
     return made
 
 
