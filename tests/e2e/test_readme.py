@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import documentation
 import pytest
+from documentation import for_emulator
 
 from devicelogin import errors
 from devicelogin.cli import registration
@@ -21,28 +22,11 @@ from devicelogin.settings import profile, resolve
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-README = (CHECKOUT / "README.md").read_text()
+CHECKOUT = documentation.CHECKOUT
+PAGE = documentation.page("README.md")
 
 #: What the machine needs to reach its package index; the tests themselves do not see it.
 MACHINE = dict(os.environ)
-
-#: What stands in the README for an app registration and a tenant that a reader puts in.
-PLACEHOLDERS = "--client-id 11111111-2222-3333-4444-555555555555 --tenant contoso.com"
-
-
-def block(mark: str) -> str:
-    """Return the fenced block under the comment `mark`."""
-    found = re.findall(rf"<!-- {re.escape(mark)} -->\n```\w+\n(.*?)```", README, re.DOTALL)
-    assert len(found) == 1, f"{len(found)} blocks are marked {mark!r}"
-    return found[0]
-
-
-def rows(heading: str) -> list[list[str]]:
-    """Return the cells of the table rows under `heading`."""
-    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    lines = [line for line in section.splitlines() if line.startswith("|")][2:]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 @pytest.fixture
@@ -55,11 +39,7 @@ def emulator() -> Iterator[Emulator]:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """A machine with `devicelogin` on its PATH, on which nobody is signed in."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    program = programs / "devicelogin"
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P -m devicelogin "$@"\n')
-    program.chmod(0o755)
+    programs = documentation.install(tmp_path / "bin").parent
     # As wide as the terminal of whoever runs the tests may be, the help is that of an ordinary one.
     ours = {"DEVICELOGIN_HOME": str(tmp_path / "home"), "PATH": f"{programs}:{os.environ['PATH']}", "COLUMNS": "80"}
     return {**os.environ, **ours, "PYTHONPATH": str(CHECKOUT)}
@@ -82,35 +62,28 @@ def run_shell(text: str, environment: Mapping[str, str], directory: Path) -> sub
 def sign_in(emulator: Emulator, environment: Mapping[str, str], directory: Path) -> None:
     """Sign Ada in with the README's own command, to the emulator instead of a tenant."""
     emulator.approve_next()
-    [command] = [line for line in block("run: story").splitlines() if PLACEHOLDERS in line]
+    [command] = [line for line in PAGE.block("run: story").splitlines() if documentation.PLACEHOLDERS in line]
     done = run_shell(for_emulator(command, emulator), environment, directory)
     assert done.returncode == 0, done.stderr
 
 
-def for_emulator(text: str, emulator: Emulator) -> str:
-    """Return the text with the emulator's app and authority in place of the reader's."""
-    assert PLACEHOLDERS in text
-    given = f"--client-id {emulator.client_id} --authority {emulator.authority} --graph-root {emulator.graph_root}"
-    return text.replace(PLACEHOLDERS, f"{given} --ca-file {shlex.quote(emulator.ca_file)} --store file")
-
-
 def test_the_help_text_in_the_readme_is_that_of_the_program(environment: dict[str, str], tmp_path: Path) -> None:
     """Who reads the README reads `devicelogin --help`."""
-    assert run_shell("devicelogin --help", environment, tmp_path).stdout == block("help")
+    assert run_shell("devicelogin --help", environment, tmp_path).stdout == PAGE.block("help")
 
 
 def test_the_exit_codes_in_the_readme_are_those_of_the_errors() -> None:
     """Every error has a row with its number and its code, and no row names another."""
     family = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
     raised = {(str(error.exit_code), f"`{error.code}`") for error in family}
-    written = {(number, code) for number, code, _ in rows("Exit codes") if code}
+    written = {(number, code) for number, code, _ in PAGE.rows("Exit codes") if code}
     assert written == raised
-    assert [number for number, code, _ in rows("Exit codes") if not code] == ["0", "129, 130, 141, 143"]
+    assert [number for number, code, _ in PAGE.rows("Exit codes") if not code] == ["0", "129, 130, 141, 143"]
 
 
 def test_every_setting_stands_in_the_readme_with_its_option_and_variable() -> None:
     """Options, variables and profile keys that belong together stand in one row, and none is missing."""
-    table = rows("Settings")
+    table = PAGE.rows("Settings")
     named = {
         key: (re.findall(r"--[\w-]+", option), variable.strip("`"))
         for option, variable, keys, _ in table
@@ -128,9 +101,9 @@ def test_the_readme_tells_the_same_app_registration_as_login() -> None:
     """The portal steps and the `az` line are those that `login` shows."""
     steps = re.findall(r"^ *(\d\. .*)$", registration.STEPS, re.MULTILINE)
     assert len(steps) == 4
-    assert [step for step in steps if step not in README] == []
+    assert [step for step in steps if step not in PAGE.text] == []
     command = " ".join(registration.STEPS[registration.STEPS.index("az ad app create") :].split())
-    assert command in " ".join(README.split())
+    assert command in " ".join(PAGE.text.split())
 
 
 def test_a_real_sign_in_goes_as_the_readme_tells(
@@ -138,7 +111,7 @@ def test_a_real_sign_in_goes_as_the_readme_tells(
 ) -> None:
     """The five lines run one after the other: the first with a person, the others without."""
     emulator.approve_next()
-    done = run_shell(for_emulator(block("run: story"), emulator), environment, tmp_path)
+    done = run_shell(for_emulator(PAGE.block("run: story"), emulator), environment, tmp_path)
     assert done.returncode == 0, done.stderr
     token, answer, *_ = done.stdout.splitlines()
     assert token.count(".") == 2
@@ -153,7 +126,7 @@ def test_the_other_examples_run_once_somebody_is_signed_in(
 ) -> None:
     """Each line of the block ends with 0."""
     sign_in(emulator, environment, tmp_path)
-    done = run_shell(block("run: signed in"), environment, tmp_path)
+    done = run_shell(PAGE.block("run: signed in"), environment, tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Authorization: Bearer ")
     assert '"displayName": "Ada Lovelace"' in done.stdout
@@ -169,7 +142,7 @@ def test_the_script_for_cron_tells_the_exit_codes_apart(
     if case == "no network":
         environment["DEVICELOGIN_SCOPE"] = "Mail.Read"  # not cached, so it has to be asked for
         emulator.break_for(600)
-    done = run_shell(block("run: cron"), environment, tmp_path)
+    done = run_shell(PAGE.block("run: cron"), environment, tmp_path)
     assert done.returncode == 0, done.stderr
     said = {"signed in": "", "signed out": "please run: devicelogin login\n"}.get(case, "the next run will try again\n")
     assert done.stdout == said
@@ -184,7 +157,7 @@ def test_the_python_example_prints_who_signed_in(
     emulator: Emulator, environment: dict[str, str], tmp_path: Path
 ) -> None:
     """It runs as it is written; signed out it ends with the hint."""
-    program = [sys.executable, "-P", "-W", "error", "-c", block("run: python")]
+    program = [sys.executable, "-P", "-W", "error", "-c", PAGE.block("run: python")]
     environment["SSL_CERT_FILE"] = emulator.ca_file
     nobody = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
     assert nobody.stderr == (
@@ -213,7 +186,7 @@ def test_the_first_command_installs_and_runs_the_demo(tmp_path: Path) -> None:
     programs.mkdir()
     (programs / "python3").symlink_to(getattr(sys, "_base_executable", sys.executable))
     environment["PATH"] = f"{programs}:{environment['PATH']}"
-    command = block("run: install")
+    command = PAGE.block("run: install")
     assert len(command.splitlines()) == 1
     done = subprocess.run(
         ["bash", "-c", command],
