@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 _GAP = 2
 
+#: On how few columns would a table be folded so often that nobody could read it?
+_NARROW = 60
+
+#: How many profiles are named that have the same protection?
+_NAMED = 3
+
 _HEADINGS = ("PROFILE", "WHO", "KEPT IN", "REFRESHED", "LASTS UNTIL")
 
 #: From how many seconds on does which unit say how long ago something was?
@@ -43,15 +49,22 @@ def status_table(
     """Write what is saved: one profile as a block of facts, several as a table; `forecasts` are those of `statuses`.
 
     `now` is in seconds since 1970; without it, the wall clock says. Elsewhere than on a terminal the columns are as
-    wide as they need to be and nothing is cut, so that the lines can be searched.
+    wide as they need to be and nothing is cut, so that the lines can be searched. A terminal that is narrow, or read
+    aloud, gets several blocks: each line is understood by itself there.
     """
     moment = clock.SystemClock().wall() if now is None else now
     if not statuses:
         screen.line("no saved sign-in")
-    elif len(statuses) == 1:
-        _write(screen, _block(statuses[0], forecasts[0], moment), labels=True)
+    elif len(statuses) == 1 or (screen.is_terminal and (screen.is_plain or screen.columns < _NARROW)):
+        for number, (status, forecast) in enumerate(zip(statuses, forecasts, strict=True)):
+            if number:
+                screen.line()
+            _write(screen, _block(status, forecast, moment), labels=True)
+    elif screen.is_terminal:
+        _write(screen, _rows(statuses, forecasts, moment, protected=False), labels=False)
+        _write_protections(screen, statuses)
     else:
-        _write(screen, _rows(statuses, forecasts, moment), labels=False)
+        _write(screen, _rows(statuses, forecasts, moment, protected=True), labels=False)
 
 
 def _block(status: SignInStatus, forecast: Forecast, now: float) -> list[list[_Cell]]:
@@ -77,8 +90,10 @@ def _block(status: SignInStatus, forecast: Forecast, now: float) -> list[list[_C
     ]
 
 
-def _rows(statuses: Sequence[SignInStatus], forecasts: Sequence[Forecast], now: float) -> list[list[_Cell]]:
-    """Return several profiles as a table with a heading, a profile a row."""
+def _rows(
+    statuses: Sequence[SignInStatus], forecasts: Sequence[Forecast], now: float, *, protected: bool
+) -> list[list[_Cell]]:
+    """Return several profiles as a table with a heading, a profile a row; with what protects them, if `protected`."""
     rows = [[_Cell(heading, "bold") for heading in _HEADINGS]]
     for status, forecast in zip(statuses, forecasts, strict=True):
         is_well = status.sign_in is not None and not status.needs_login
@@ -88,12 +103,26 @@ def _rows(statuses: Sequence[SignInStatus], forecasts: Sequence[Forecast], now: 
         cells = (
             (status.profile, ""),
             (who, "" if is_well else worry),
-            (f"{place} ({status.protection})" if status.protection else place, ""),
+            (f"{place} ({status.protection})" if status.protection and protected else place, ""),
             (_ago(status.times.last_refreshed, now) if status.times is not None else "-", ""),
             (_until(status, forecast), worry),
         )
         rows.append([_Cell(redaction.printable(text), colour) for text, colour in cells])
     return rows
+
+
+def _write_protections(screen: Screen, statuses: Sequence[SignInStatus]) -> None:
+    """Write below a table what protects the secrets, each sentence once: in a column it would take ten lines."""
+    profiles: dict[str, list[str]] = {}
+    for status in statuses:
+        if status.protection:
+            profiles.setdefault(status.protection, []).append(status.profile)
+    for protection, names in profiles.items():
+        screen.line()
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        text = f"{', '.join(names[:_NAMED])}{more}: {protection}"
+        for line in screens.wrapped(redaction.printable(text, limit=1000), screen.columns - 1):
+            screen.line(line)
 
 
 def _until(status: SignInStatus, forecast: Forecast) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from terminal_fixtures import CLIENT_ID, pipe, terminal
@@ -102,6 +105,56 @@ def test_several_profiles_are_a_table_that_fits_80_columns():
     assert text.splitlines()[0].split() == ["PROFILE", "WHO", "KEPT", "IN", "REFRESHED", "LASTS", "UNTIL"]
     assert "3 days ago" in text
     assert "2027-04-01" in text
+
+
+PROTECTION = "encrypted with a key file on the same disk: does not protect against root, or theft of the whole disk"
+
+
+@pytest.mark.parametrize("columns", [40, 59, 60, 80, 132])
+def test_nothing_is_wider_than_the_window_and_nothing_is_left_out(columns):
+    """Many profiles, long names, wide characters; what protects them is said once and not in a column of its own."""
+    wide = status("東京", name="渡辺 太郎", username="taro.watanabe@subsidiary.of.contoso.example.com")
+    others = [status(f"profile-{number}", protection=PROTECTION) for number in range(30)]
+    text = written(terminal(columns, 24, NO_COLOR="1"), [wide, *others, NOBODY])
+    lines = text.splitlines()
+    assert max(map(screen_module.cell_width, lines)) <= columns
+    whole = " ".join(text.split())
+    assert all(f"profile-{number} " in whole for number in range(30))
+    if columns < 60:
+        assert whole.count("sealed file") == 31
+        assert lines.count("") == 31
+    else:
+        assert whole.count("theft of the whole disk") == 1
+        assert "profile-0, profile-1, profile-2 and 27 more: encrypted with a key file" in whole
+
+
+def test_a_terminal_that_is_read_aloud_gets_sentences_and_no_columns():
+    """TERM=dumb: each line is understood by itself."""
+    text = written(
+        terminal(120, 24, TERM="dumb"), [status("a"), status("b", needs_login=True, reason="it was revoked")]
+    )
+    assert (
+        "profile    b\nwho        Ada Lovelace <ada@contoso.com>\nstate      sign-in needed: it was revoked\n" in text
+    )
+    assert "\x1b" not in text
+
+
+def test_a_script_does_not_pay_for_what_folds_tables(tmp_path):
+    """`status` in a pipe imports no rich; that was half of its time."""
+    config = tmp_path / "config"
+    config.mkdir(mode=0o700)
+    for profile in ("work", "home"):
+        (config / f"{profile}.toml").write_text("")
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "devicelogin", "status"],
+        env={**os.environ, "DEVICELOGIN_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["PROFILE", "home", "work"]
+    assert "devicelogin.terminal.tables" in done.stderr
+    assert "rich" not in done.stderr
 
 
 def joined(text: str, heading: str) -> str:
