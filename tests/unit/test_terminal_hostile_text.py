@@ -178,9 +178,7 @@ OURS = re.compile(
 SIZES = ((80, 24), (100, 40), (60, 20), (40, 12))
 
 
-def drawn(
-    text: str, *, size: tuple[int, int] = (80, 24), notes: str | None = None, **changed
-) -> tuple[str, pyte.Screen]:
+def drawn(notes: str, *, size: tuple[int, int] = (80, 24), **changed) -> tuple[str, pyte.Screen]:
     """Return what is written for a whole sign-in with some fields `changed` and `notes` as notes, and what stood there
     while it waited."""
     target, stream = terminal(*size)

@@ -524,6 +524,26 @@ def test_the_code_is_as_large_as_there_is_room_for():
     assert letters[0].strip() not in "".join(shown(100, 60, environ={"LC_ALL": "C"}))
 
 
+@settings(max_examples=repetitions(2000), deadline=None)
+@given(
+    columns=st.integers(20, 130),
+    rows=st.integers(10, 60),
+    code=st.sampled_from(["BPP-VYQ-ZMA", "WDJB-MJHT", "ABCD", "ABCD-EFGH-IJKL-MNOP"]),
+    has_qr=st.booleans(),
+)
+def test_no_line_is_wider_than_its_place(columns, rows, code, has_qr):
+    """A wrapped row would tear the QR code and the big letters; only the address may be longer than a narrow window."""
+    text = prompt_layout.PromptText(address=PUBLIC, code=code, bare_code="x" * 12, facts=(("host", "board"),))
+    shapes = qr_code.shapes(PUBLIC, has_blocks=True) if has_qr else qr_code.NoQrCode("")
+    plan = prompt_layout.arrange(text, shapes, columns=columns, rows=rows, looks=("big", "plate", "line"))
+    beside = columns - 1 - plan.shape.columns - prompt_layout.GAP if plan.shape else 0
+    assert all(line.width <= beside for line in plan.beside)
+    assert all(line.width < columns for line in plan.above + plan.below if line.style != "address")
+    lines = plan.above + plan.beside + plan.below
+    assert all(line.indent >= 0 for line in lines)
+    assert sum(code in line.text for line in lines) == 1
+
+
 def test_no_two_letters_look_alike_and_each_is_as_high_and_wide_as_it_says():
     """At least three pixels apart; a code with a character that has no drawing is not drawn."""
     signs = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
