@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from typing import TYPE_CHECKING, Self
 
 from devicelogin import errors, redaction
 from devicelogin.cli import output
 from devicelogin.client import observing
 from devicelogin.terminal import qr_image, verification_uri
+
+if sys.platform != "win32":
+    import fcntl
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -23,10 +27,15 @@ if TYPE_CHECKING:
 _DRAWN = {".png": qr_image.as_png, ".svg": qr_image.as_svg}
 
 
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
+
+
 class QrFile:
     """The file `path`; None: there is none. A context manager: on the way in and out what lies there is deleted.
 
-    Raises UsageError for another ending than .png and .svg, and on the way in OutputError for what cannot be replaced.
+    Raises UsageError for another ending than .png and .svg; on the way in OutputError for what cannot be replaced, and
+    TryLaterError where another sign-in draws there, which holds a lock on its picture.
 
     SECURITY: only a regular file of ours is replaced or deleted; no link is followed. Its mode is what the umask leaves
     of 0644: the picture is there to be shown, often by another user's program, and holds what stands on the screen too.
@@ -35,7 +44,7 @@ class QrFile:
 
     def __init__(self, path: str | None) -> None:
         self._path = path
-        self._written: tuple[int, int] | None = None
+        self._held: list[int] = []  # the pictures written here, as locked descriptors, newest last
         if path is None:
             return
         ending = os.path.splitext(path)[1].lower()
@@ -49,9 +58,8 @@ class QrFile:
     def __enter__(self) -> Self:
         if self._path is not None:
             self._path = _replaceable(self._path)
-            # What a sign-in left that was killed shows a code which nobody waits for.
             try:
-                os.unlink(self._path)
+                self._sweep(self._path)
             except FileNotFoundError:
                 self._try_directory(os.path.dirname(self._path))
             except OSError as error:
@@ -82,13 +90,29 @@ class QrFile:
 
     def remove(self) -> None:
         """Delete the file, if it is still the one that was written here. Never raises."""
-        written, self._written = self._written, None
-        if self._path is None or written is None:
-            return
-        with contextlib.suppress(OSError):
-            facts = os.lstat(self._path)
-            if (facts.st_dev, facts.st_ino) == written:
-                os.unlink(self._path)
+        for held in self._held:
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.fstat(held), os.lstat(str(self._path))):
+                    os.unlink(str(self._path))
+        self._let_go()
+
+    def _let_go(self, *, but: int = 0) -> None:
+        while len(self._held) > but:
+            os.close(self._held.pop(0))
+
+    def _sweep(self, path: str) -> None:
+        """Delete what a sign-in left that was killed: it shows a code for which nobody waits any more."""
+        descriptor = os.open(path, os.O_RDONLY | _NOFOLLOW | _CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+        try:
+            if not _lock(descriptor):
+                raise errors.TryLaterError(
+                    f"another sign-in draws its QR code into {path}",
+                    hint="end that one first, or name another file with --qr-image",
+                    code="login_running",
+                )
+        finally:
+            os.close(descriptor)
+        os.unlink(path)
 
     def _try_directory(self, directory: str) -> None:
         """Raise OutputError where no file could be made: it is found out before a person is asked."""
@@ -102,16 +126,17 @@ class QrFile:
         assert self._path is not None
         directory, name = os.path.split(self._path)
         temporary = os.path.join(directory, f".new-{name}-{os.urandom(6).hex()}")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _CLOEXEC
+        self._held.append(os.open(temporary, flags, 0o644))
         try:
-            with os.fdopen(os.open(temporary, flags, 0o644), "wb") as file:
+            _lock(self._held[-1])
+            with os.fdopen(self._held[-1], "wb", closefd=False) as file:
                 file.write(content)
-                facts = os.fstat(file.fileno())
-                self._written = (facts.st_dev, facts.st_ino)
             os.replace(temporary, self._path)
         finally:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
+        self._let_go(but=1)
 
 
 class _Drawing(observing.Relay):
@@ -149,6 +174,19 @@ def _replaceable(path: str) -> str:
         return output.replaceable(path)
     except ValueError as error:
         raise _unwritable(path, str(error)) from error
+
+
+def _lock(descriptor: int) -> bool:
+    """Take the lock on a picture; False: another process has it. Where there are no locks, nobody has one."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _unwritable(path: str, why: str) -> errors.OutputError:

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
+import browser
 import pytest
 import sandbox
 from conftest import need
@@ -22,25 +23,11 @@ from devicelogin.emulator import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 KIOSK = sandbox.ROOT / "docs" / "kiosk" / "kiosk.py"
 
 #: How long may the page take until it says what is expected (seconds)?
 PATIENCE = 20.0
-
-#: A browser that asks nobody but the page.
-CHROMIUM = [
-    "chromium",
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 class Kiosk:
@@ -71,15 +58,9 @@ class Kiosk:
             time.sleep(0.05)
         return page
 
-    def screenshot(self, size: str) -> Path:
-        """Return what a browser with a window of this size shows."""
-        picture = self.box.home / "screenshot.png"
-        profile = f"--user-data-dir={self.box.home}/browser"
-        subprocess.run(
-            [*CHROMIUM, profile, f"--screenshot={picture}", f"--window-size={size}", self.url],
-            env=self.box.environment(), capture_output=True, timeout=60, check=True,
-        )  # fmt: skip
-        return picture
+    def scanned(self, size: str) -> str:
+        """Return what a scanner reads on the page in a browser's window of this size."""
+        return browser.decoded(browser.screenshot(self.url, self.box.home, size=size))
 
     def end(self, number: int = signal.SIGTERM) -> str:
         """End it as a service is ended; return what it said on stderr."""
@@ -104,12 +85,6 @@ def running(box: sandbox.Box, *options: str) -> Iterator[Kiosk]:
             kiosk.end()
 
 
-def decoded(picture: Path) -> str:
-    """Return what a scanner reads in a picture."""
-    done = subprocess.run(["zbarimg", "--raw", "-q", "--nodbus", picture], capture_output=True, text=True, check=False)
-    return done.stdout.removesuffix("\n")
-
-
 @pytest.mark.screen
 def test_a_person_before_the_kiosk_scans_types_and_reads_that_it_worked(box: sandbox.Box) -> None:
     """In Chromium, wide, upright and small: the QR code is read to the address; the code stands there, then the name."""
@@ -121,10 +96,10 @@ def test_a_person_before_the_kiosk_scans_types_and_reads_that_it_worked(box: san
         assert box.emulator.signin_uri in page
         assert socket.gethostname() in page
         for size in ("1280,800", "480,800", "480,320"):
-            assert decoded(kiosk.screenshot(size)) == box.emulator.signin_uri, size
+            assert kiosk.scanned(size) == box.emulator.signin_uri, size
         box.emulator.approve(code)
         assert "ada@contoso.example" in kiosk.wait_for("Signed in")
-        assert decoded(kiosk.screenshot("1280,800")) == ""
+        assert kiosk.scanned("1280,800") == ""
         assert kiosk.end() == ""
     box.access_token()
     assert list(kiosk.temporary.iterdir()) == []

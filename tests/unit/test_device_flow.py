@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devicelogin import errors, http_session, models
+from devicelogin import errors, http_session, models, msal_client
 from devicelogin.signin import device_flow
 
 if TYPE_CHECKING:
@@ -214,6 +215,58 @@ def test_the_observer_hears_every_second_what_is_left() -> None:
     steps = [earlier - later for earlier, later in zip(told.left, told.left[1:], strict=False)]
     assert told.left[0] == 900
     assert max(steps) <= 1.0
+
+
+def renewal(steps: list[object], *, expires_in: int, passed: float) -> tuple[list[float], Told]:
+    """Request the code after one that ended `passed` seconds after it was shown; `steps` are what the requests meet."""
+    clock, told = Clock(), Told()
+    wait = device_flow.Wait(code(expires_in=expires_in), clock=clock, observer=told, profile="default")
+    clock.now += passed
+    asked = []
+    answers = iter(steps)
+
+    def request() -> models.DeviceAuthorization:
+        asked.append(clock.now - 1000)
+        step = next(answers)
+        if isinstance(step, Exception):
+            raise step
+        assert isinstance(step, models.DeviceAuthorization)
+        return step
+
+    following = code()
+    steps.append(following)
+    assert wait.for_new_code(request) is following
+    return asked, told
+
+
+def test_the_next_code_comes_at_once_when_one_has_expired() -> None:
+    """Nobody looks at an empty screen for longer than the request takes."""
+    asked, told = renewal([], expires_in=900, passed=900)
+    assert asked == [900]
+    assert (told.left, told.events) == ([], [])
+
+
+@pytest.mark.parametrize(("expires_in", "passed", "moment"), [(900, 5, 60), (30, 5, 30), (2, 0, 5), (900, 61, 61)])
+def test_a_server_that_disowns_its_codes_is_not_asked_for_one_after_the_other(
+    expires_in: int, passed: float, moment: float
+) -> None:
+    """A minute lies between two codes, or the lifetime of one that lives shorter; the interval in any case."""
+    asked, _ = renewal([], expires_in=expires_in, passed=passed)
+    assert asked == pytest.approx([moment])
+
+
+def test_an_outage_when_the_code_expires_is_waited_out() -> None:
+    """With the same back-off as between polls, and told; what the right server says for good is no outage."""
+    asked, told = renewal([CUT, busy(503, 7.0), HTML], expires_in=900, passed=900)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(asked)]
+    assert 9 <= pauses[0] <= 10
+    assert pauses[1] == pytest.approx(7)
+    assert 27 <= pauses[2] <= 30
+    assert told.events[-1] == "recovered"
+    assert len(told.events) == 4
+    for final in (errors.ConfigError("no such app"), errors.BadAnswerError("no user_code", code=msal_client.UNUSABLE)):
+        with pytest.raises(type(final)):
+            renewal([final], expires_in=900, passed=900)
 
 
 STEPS = st.one_of(
