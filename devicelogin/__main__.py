@@ -12,6 +12,8 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import contextlib
+
     from devicelogin.tokens import turn as turns
 
 #: Which options of `token` are understood here? All but the last take one value.
@@ -152,9 +154,21 @@ def _take_turn(wanted: "dict[str, list[str]]") -> "turns.Turn | None":
     try:
         from devicelogin.tokens import single_flight
 
-        return single_flight.join(own, read, asked, min_valid=minimum, force="force" in wanted)
+        with _word_to_who_waits():
+            return single_flight.join(own, read, asked, min_valid=minimum, force="force" in wanted)
     except Exception:  # no lock to be had: the full way says why
         return None
+
+
+def _word_to_who_waits() -> "contextlib.AbstractContextManager[None]":
+    """Return what tells a person at a terminal that another process gets the token; scripts do not pay for it."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        import contextlib  # as `single_flight` does
+
+        return contextlib.nullcontext()
+    from devicelogin.cli import waiting
+
+    return waiting.said(waiting.FOR_A_TOKEN)
 
 
 def _is_clock_awaited() -> bool:

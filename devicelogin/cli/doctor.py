@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 from typing import TYPE_CHECKING
 
 import click
 
 from devicelogin import errors, redaction
-from devicelogin.cli import output
+from devicelogin.cli import output, waiting
 from devicelogin.cli.options import json_option, profile_option
 
 if TYPE_CHECKING:
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from devicelogin import models
     from devicelogin.cli.invocation import Invocation
     from devicelogin.terminal import screen
-
-#: After how long is a person told that it goes on (seconds)?
-_PATIENCE = 1.0
 
 _HELP = """Check this machine, the way to the identity provider, and every saved sign-in.
 
@@ -55,18 +51,13 @@ def command(invocation: Invocation, *, as_cron: bool, force_refresh: bool, as_js
     from devicelogin.unattended import forecast
 
     named = invocation.profile or os.environ.get("DEVICELOGIN_PROFILE")
-    notice = threading.Timer(_PATIENCE, _say_that_it_goes_on, [invocation])
-    notice.daemon = True
-    notice.start()
-    try:
+    with waiting.said("looking at this machine; it takes half a minute at most", invocation):
         findings = examination.examine(
             os.environ,
             profile=invocation.profile_name if named else None,
             terminal=_terminal(),
             forecast=forecast.forecast,
         )
-    finally:
-        notice.cancel()
     _show(invocation, findings, as_json=as_json)
     return subject.exit_code(findings)
 
@@ -107,8 +98,3 @@ def _terminal() -> screen.Screen | None:
     streams = (stream for stream in (sys.stderr, sys.stdout) if stream is not None)
     screens = (screen.Screen(stream, environ=os.environ) for stream in streams)
     return next((each for each in screens if each.is_terminal), None)
-
-
-def _say_that_it_goes_on(invocation: Invocation) -> None:
-    if not invocation.quiet and sys.stderr is not None and sys.stderr.isatty():
-        output.say("devicelogin: note: still looking; it takes half a minute at most")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devicelogin import clock, errors, graph, hints, secret_store
-from devicelogin.cli import output, telling, unlocking
+from devicelogin.cli import output, telling, unlocking, waiting
 from devicelogin.cli.options import file_names, one_of, profile_option, wait_for_clock_option
 from devicelogin.client import unfinished
 from devicelogin.terminal import messages
@@ -74,9 +74,12 @@ def _call(
             hint=f"{hints.login(work.profile)} --graph-root URL",
         )
     clock_wait.until_plausible()
-    unlocking.with_passphrase(
-        invocation, work, lambda: clock_wait.call(lambda: _request(work, sign_in, chosen, method, path, body))
-    )
+
+    def call() -> None:
+        with waiting.said("waiting for Microsoft Graph", invocation):
+            clock_wait.call(lambda: _request(work, sign_in, chosen, method, path, body))
+
+    unlocking.with_passphrase(invocation, work, call)
 
 
 def _request(

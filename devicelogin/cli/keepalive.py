@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devicelogin import client, errors, redaction, settings, user_session
-from devicelogin.cli import output
+from devicelogin.cli import output, waiting
 from devicelogin.cli.invocation import Invocation
 from devicelogin.cli.options import json_option, profile_option, wait_for_clock_option
 from devicelogin.unattended import job as daily
@@ -67,7 +67,9 @@ def _run(invocation: Invocation, older_than: int) -> int:
         return 0
     try:
         spread = 0.0 if _is_watched() else keep_alive.SPREAD_SECONDS
-        results = keep_alive.KeepAlive(works, older_than=older_than, spread=spread, note=_say_or_not(invocation)).run()
+        work = keep_alive.KeepAlive(works, older_than=older_than, spread=spread, note=_say_or_not(invocation))
+        with waiting.said("refreshing the saved sign-ins", invocation):
+            results = work.run()
         _tell(results, verbose=invocation.verbose)
         if not named:
             results = _noted(places, results)

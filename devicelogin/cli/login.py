@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from devicelogin import errors, redaction, secret_store
-from devicelogin.cli import cron_remarks, ending, events, output, qr_file, registration, unlocking
+from devicelogin.cli import cron_remarks, ending, events, output, qr_file, registration, unlocking, waiting
 from devicelogin.cli.invocation import Ended, Invocation
 from devicelogin.cli.options import file_names, json_option, one_of, profile_option, wait_for_clock_option
 from devicelogin.cli.sign_in_screen import SignInScreen
@@ -165,9 +165,15 @@ def sign_in_on_screen(
         work, chosen, can_ask=invocation.can_ask(), copy=copy, renew=renew, note_below=note_below, shown=shown
     )
     observer = picture.before(view) if picture is not None else view
+    words = waiting.with_keyring("asking for a code", invocation)
+
+    def sign_in_once() -> models.SignIn:
+        with waiting.said(words, invocation):  # until the code is shown
+            return _sign_in(work, wishes, observer, chosen)
+
     with view:
         try:
-            sign_in = _sign_in(work, wishes, observer, chosen)
+            sign_in = sign_in_once()
         except errors.StoreUnusableError as error:
             if view.was_shown or chosen.store.value != "auto" or not _takes_file(invocation, work, error):
                 _name_the_command(invocation, error)
@@ -175,7 +181,7 @@ def sign_in_on_screen(
             flags["store"] = "file"
             work = unlocking.let_ask(invocation, invocation.workplace(flags))
             view.work = work
-            sign_in = _sign_in(work, wishes, observer, chosen)
+            sign_in = sign_in_once()
         if not invocation.quiet:
             view.signed_in(sign_in, work.open_store(sign_in).protection)
     return sign_in
@@ -255,7 +261,8 @@ def _working(invocation: Invocation, flags: dict[str, object], expected: str | N
         wanted = work.settings(for_login=True).scopes if "scopes" not in flags else _settings_of(invocation, flags)
         if wanted.explicit and not {name.lower() for name in wanted.value} <= {s.lower() for s in sign_in.scopes}:
             return None
-        unlocking.with_passphrase(invocation, work, lambda: work.silent_tokens().access_token(silent.Wish()))
+        with waiting.said("trying the saved sign-in", invocation):
+            unlocking.with_passphrase(invocation, work, lambda: work.silent_tokens().access_token(silent.Wish()))
     except (errors.LoginRequiredError, errors.DataBadError, errors.DeniedByPolicyError, errors.ConfigError):
         return None
     return sign_in

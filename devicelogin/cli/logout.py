@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devicelogin import client, errors, hints, redaction, settings
-from devicelogin.cli import output
+from devicelogin.cli import output, waiting
 from devicelogin.cli.options import profile_option
 from devicelogin.client import signing_out
 
@@ -43,7 +43,9 @@ def command(invocation: Invocation, *, every: bool) -> None:
     for name in names:
         work = client.Workplace(name, flags={}, environ=os.environ)
         try:
-            _tell(name, signing_out.logout(work), quiet=invocation.quiet)
+            with waiting.said(f"deleting the saved sign-in (profile {name})", invocation):
+                outcome = signing_out.logout(work)
+            _tell(name, outcome, quiet=invocation.quiet)
         except errors.DeviceLoginError as error:
             # One store that is locked must not keep the others' secrets alive.
             if every:

@@ -39,6 +39,7 @@ def guarded() -> Iterator[TextIO]:
     stream = sys.stdout
     if stream is None or stream.closed:
         raise errors.OutputError("stdout is closed, so the result has nowhere to go", hint="let stdout be open")
+    clear_the_line()
     try:
         yield stream
         stream.flush()
@@ -88,6 +89,7 @@ def replaceable(path: str) -> str:
 
 def say(line: str) -> None:
     """Write one line for a person to stderr; nobody there is no error."""
+    clear_the_line()
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
@@ -95,7 +97,15 @@ def say(line: str) -> None:
 
 def people() -> TextIO:
     """Return stderr, or where it is closed, a stream that goes nowhere."""
+    clear_the_line()
     return sys.stderr if sys.stderr is not None else open(os.devnull, "w", encoding="utf-8")
+
+
+def clear_the_line() -> None:
+    """Take back the word about what takes long, if there is one: something else is going to stand there."""
+    passing = sys.modules.get("devicelogin.cli.passing")
+    if passing is not None:
+        passing.end()
 
 
 def occupy_standard_descriptors() -> None:

@@ -64,7 +64,8 @@ def print_token(invocation: Invocation, wanted: Wanted, clock_wait: clock.ClockW
     tokens = work.silent_tokens(invocation.turn)
 
     def ask() -> models.AccessToken:
-        return clock_wait.call(lambda: tokens.access_token(wish))
+        with waiting.said(waiting.FOR_A_TOKEN, invocation):
+            return clock_wait.call(lambda: tokens.access_token(wish))
 
     if clock_wait.is_needed() and not tokens.is_cached(wish):
         clock_wait.until_plausible()

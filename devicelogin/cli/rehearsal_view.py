@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from devicelogin.cli import output
+from devicelogin.cli import output, waiting
 from devicelogin.doctor import crontab, rehearsal
 from devicelogin.terminal import messages
 
@@ -20,7 +20,8 @@ _WIDTH = max(map(len, _TITLES.values())) + 2
 
 def show(invocation: Invocation, *, as_json: bool, force_refresh: bool) -> int:
     """Rehearse cron for the profile, write the three answers, and return the exit code of the first no."""
-    done = rehearsal.rehearse(invocation.profile_name, os.environ, force_refresh=force_refresh)
+    with waiting.said("getting a token as cron would", invocation):
+        done = rehearsal.rehearse(invocation.profile_name, os.environ, force_refresh=force_refresh)
     if as_json:
         output.write(json.dumps(_as_json(invocation.profile_name, done)) + "\n")
         return done.exit_code

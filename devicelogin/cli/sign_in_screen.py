@@ -58,6 +58,7 @@ class SignInScreen:
 
     def show(self, authorization: models.DeviceAuthorization, provider: authority.Provider, tenant: str) -> None:
         """Show the address, the code and who asks."""
+        output.clear_the_line()
         self._prompt.show(
             authorization,
             host_name=platform.node() or "unknown",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devicelogin import errors, redaction
-from devicelogin.cli import output, unlocking
+from devicelogin.cli import output, unlocking, waiting
 from devicelogin.cli.options import one_of, profile_option
 from devicelogin.client import moving
 from devicelogin.settings import shapes
@@ -59,7 +59,8 @@ def command(context: click.Context) -> None:
 @click.pass_obj
 def _move(invocation: Invocation, *, kind: str) -> None:
     work = unlocking.let_ask(invocation, invocation.workplace({"store": _checked(kind)}))
-    outcome = moving.move(work, patient=invocation.is_at_display())
+    with waiting.said(waiting.with_keyring("moving the saved sign-in", invocation), invocation):
+        outcome = moving.move(work, patient=invocation.is_at_display())
     for note in outcome.notes:
         output.say(messages.warning_line(note))
     if not invocation.quiet:

@@ -61,7 +61,7 @@ def test_no_line_is_wider_than_the_window(box: sandbox.Box, variables: dict[str,
 
 def test_who_waits_is_told_so(box: sandbox.Box) -> None:
     """After a second a line says that it goes on; where nobody sits at a terminal it is not written."""
-    note = "still looking; it takes half a minute at most"
+    note = "looking at this machine; it takes half a minute at most"
     box.emulator.script("discovery", [Fault.delay(2.5)])
     assert note in on_a_terminal(box)[1]
     box.emulator.script("discovery", [Fault.delay(1.5)])
