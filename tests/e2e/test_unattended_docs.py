@@ -185,7 +185,8 @@ def test_the_command_that_tells_outlives_the_units_of_the_page(box: sandbox.Box)
     box.variables = {}
     box.login()
     config = box.home / ".config" / "devicelogin"
-    hook_notes.add_to_profile(config, on_login_needed=notes.command())
+    # Slow enough to be met by systemd, which is in no hurry.
+    hook_notes.add_to_profile(config, on_login_needed=["sh", "-c", 'sleep 1; exec "$@"', "sh", *notes.command()])
     machine.units.mkdir(parents=True)
     service = PAGE.block("run: user service")
     (machine.units / "me.service").write_text(service.replace("--output-file", "--force-refresh --output-file"))
