@@ -13,6 +13,7 @@ import jsonschema
 import login_events
 import pytest
 import sandbox
+from conftest import need
 
 from devicelogin.emulator import Fault
 
@@ -249,6 +250,16 @@ def test_wrong_arguments_begin_no_stream(box: sandbox.Box) -> None:
         result = login(box, *words)
         assert (result.status, result.out) == (2, "")
     assert not box.emulator.requests
+
+
+@pytest.mark.parametrize("limit", ["--as=62914560", "--as=67108864", "--nofile=6"])
+def test_a_process_without_memory_or_files_ends_its_stream_too(box: sandbox.Box, limit: str) -> None:
+    """What no part of the program expected is `failed` as well, with the exit code; or it works."""
+    need("prlimit")
+    box.emulator.approve_next()
+    result = box.start("login", "--json", *box.app(), before=("prlimit", limit)).finish()
+    assert login_events.held(result)
+    assert result.status in {0, 75}
 
 
 def test_a_stream_that_cannot_be_written_ends_the_sign_in(box: sandbox.Box) -> None:
