@@ -171,7 +171,7 @@ def _run(*arguments: str) -> bytes:
         said = redaction.printable(outcome.diagnostics.decode("utf-8", "replace"), limit=500)
         raise errors.InternalError(
             f"devicelogin {' '.join(arguments)} ended with {outcome.status} in the demo: {redaction.redacted(said)}",
-            hint="please report this line",
+            hint="report this line",
         )
     return outcome.output
 

@@ -29,6 +29,9 @@ _WORDS_OF_LIMITS = (
     "without setting an exception",
 )
 
+#: What does a signal do that nobody has given another meaning?
+_ENDS = (signal.SIG_DFL, signal.default_int_handler)
+
 
 def run(invocation: Invocation, act: Callable[[], object]) -> int:
     """Run `act` and return the exit code: a number that it returned, else 0, else that of its error.
@@ -74,12 +77,25 @@ def place_of(error: Exception) -> str:
 
 def _report(error: errors.DeviceLoginError, invocation: Invocation) -> int:
     try:
+        _name_the_profile(error, invocation)
         lines = _lines(error, invocation)
     except Exception:  # what makes texts printable could not even be imported
         lines = ["devicelogin: error: the reason cannot be shown, for want of memory or open files"]
     for line in lines:
         output.say(line)
     return error.exit_code
+
+
+def _name_the_profile(error: errors.DeviceLoginError, invocation: Invocation) -> None:
+    """Let the commands of a hint be for the profile that `--profile` names, where whoever wrote it did not know that."""
+    from devicelogin import hints
+    from devicelogin.settings import paths
+
+    hint, profile = error.hint, invocation.profile
+    if not hint or not profile or isinstance(error, errors.UsageError) or not paths.is_profile_name(profile):
+        return
+    if " --profile" not in hint and " -p " not in hint:
+        error.hint = hints.for_profile(hint, profile)
 
 
 def _lines(error: errors.DeviceLoginError, invocation: Invocation) -> list[str]:
@@ -115,23 +131,31 @@ def _bug(error: Exception) -> errors.InternalError:
     # SECURITY: neither the message nor the traceback of an unknown error is shown: both may quote what is secret.
     return errors.InternalError(
         f"this is a bug in devicelogin: {type(error).__name__} in {place_of(error)}",
-        hint=f"please report this line and the version, devicelogin {devicelogin.__version__}; nothing saved was deleted",
+        hint=f"report this line and the version, devicelogin {devicelogin.__version__}; nothing saved was deleted",
     )
 
 
 def _interrupted(number: int, words: str) -> int:
-    # A second Ctrl-C must not turn the goodbye into a traceback.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     output.say(f"devicelogin: {words}; what was saved before is unchanged")
     return 128 + number
 
 
 def _catch_signals() -> None:
+    """Let the first signal that asks us to end raise, so that everything tidies up, and ignore those that follow.
+
+    `timeout` sends two, a service manager one beside the terminal's Ctrl-C; a second one must not cut the goodbye short.
+    What tidies up has deadlines of its own.
+    """
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    # nohup asks for hang-ups to be ignored, and means it.
+    caught = [number for name in names if (number := getattr(signal, name, None)) and signal.getsignal(number) in _ENDS]
+
     def end(number: int, _frame: object) -> NoReturn:
+        for one in caught:
+            signal.signal(one, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
         raise Ended(number)
 
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        # nohup asks for hang-ups to be ignored, and means it.
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, end)
+    for number in caught:
+        signal.signal(number, end)

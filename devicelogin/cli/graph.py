@@ -105,7 +105,7 @@ def _request(
             if answer.status == 304:
                 raise errors.BadAnswerError(
                     f"{sign_in.graph_root} answered that nothing has changed, though nobody asked that",
-                    hint="something between this machine and Graph may cache answers; try from another network",
+                    hint="try from another network; something between this machine and Graph may cache answers",
                 )
             output.write_chunks(answer.chunks)
             if sys.stdout.isatty():

@@ -38,7 +38,7 @@ def guarded() -> Iterator[TextIO]:
     """Give stdout to what writes a result, and see all of it off at the end. Raises as `write` does."""
     stream = sys.stdout
     if stream is None or stream.closed:
-        raise errors.OutputError("stdout is closed, so the result has nowhere to go", hint="let stdout be open")
+        raise errors.OutputError("stdout is closed, so the result has nowhere to go", hint="start it without >&-")
     clear_the_line()
     try:
         yield stream

@@ -127,7 +127,7 @@ class Visit:
     def _where_it_ends(self, name: str, error: errors.DeviceLoginError | None) -> models.Finding:
         if error is None:
             # An exchange that went wrong without an error of ours.
-            error = errors.InternalError(f"the check {name!r} cannot tell what happened", hint="please report this")
+            error = errors.InternalError(f"the check {name!r} cannot tell what happened", hint="report this line")
         if error is self.clock_error:
             return self._about.skipped(name, "the clock must be right first: its certificate is judged by it")
         return self._about.red(name, error)

@@ -64,7 +64,7 @@ class Subject:
         # SECURITY: not its message, which may quote what is secret.
         bug = errors.InternalError(
             f"this is a bug in devicelogin: {type(error).__name__} in the check {name!r}",
-            hint="please report this line; the other lines are still right",
+            hint="report this line; the other lines are still right",
         )
         return self.red(name, bug)
 

@@ -121,7 +121,7 @@ def explain(error: BaseException, host: str, proxy: Proxy | None, *, sent: bool)
     if proxy is not None and is_at_proxy(error):
         return _explain_proxy(chain, host, proxy)
     if isinstance(error, (requests.exceptions.InvalidHeader, requests.exceptions.InvalidURL)):
-        return errors.InternalError("a request was made that HTTP cannot carry", hint="please report this")
+        return errors.InternalError("a request was made that HTTP cannot carry", hint="report this line")
     words = _words(chain)
     if words is not None:
         return NoAnswerError(f"cannot reach {host}: {words}", request_may_have_arrived=sent)
@@ -162,7 +162,7 @@ def _explain_tls(chain: tuple[BaseException, ...], host: str) -> errors.BadAnswe
     name = re.search(r"[A-Z][A-Z0-9_]{3,60}", reasons)
     return errors.BadAnswerError(
         f"cannot agree with {host} on an encrypted connection (TLS 1.2 or newer)",
-        hint="something between this machine and the server may be too old: try from another network",
+        hint="try from another network: something between this machine and the server may be too old",
         detail=name.group() if name else None,
     )
 

@@ -189,7 +189,7 @@ def resolve(
 def _levels(paths: ProfilePaths, flags: Mapping[str, object], environ: Mapping[str, str]) -> tuple[_Level, ...]:
     strange = sorted(set(flags) - set(FLAGS))
     if strange:
-        raise errors.InternalError(f"no such flag: {', '.join(strange)}", hint="please report this")
+        raise errors.InternalError(f"no such flag: {', '.join(strange)}", hint="report this line")
     given = {name: value for name, value in flags.items() if value is not None and value not in ((), [])}
     in_environment: dict[str, object] = {name: environ[key] for name, key in VARIABLES.items() if environ.get(key)}
     if "scopes" in in_environment:

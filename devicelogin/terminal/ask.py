@@ -41,8 +41,8 @@ def confirm(screen: Screen, stdin: TextIO, question: str, *, default: bool) -> b
     def is_yes(answer: str) -> str:
         word = answer.casefold() or ("yes" if default else "no")
         if word not in {"y", "yes", "n", "no"}:
-            message = "please answer yes or no"
-            raise errors.UsageError(message)
+            message = "the answer has to be yes or no"
+            raise errors.UsageError(message, hint="answer y or n")
         return word[0]
 
     return ask(screen, stdin, f"{question} [{'Y/n' if default else 'y/N'}]", check=is_yes) == "y"
@@ -61,8 +61,8 @@ def choose_one(
             return answer
         if answer.isascii() and answer.isdigit() and 1 <= int(answer) <= len(keys):
             return keys[int(answer) - 1]
-        message = f"please answer with a number from 1 to {len(keys)}"
-        raise errors.UsageError(message)
+        message = f"the answer has to be a number from 1 to {len(keys)}"
+        raise errors.UsageError(message, hint="answer with the number in front of it")
 
     for number, (key, meaning) in enumerate(options, start=1):
         screen.line(f"  {number}  {redaction.printable(key)}: {redaction.printable(meaning)}")

@@ -495,3 +495,34 @@ def test_nobody_signed_in_is_4_with_the_command_that_signs_in(box: sandbox.Box) 
     began = time.monotonic()
     assert box.run("status", "--check").status == 4
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        ("logut", "no such command 'logut'; did you mean logout?", "devicelogin logout --help"),
+        ("store mov", "no such command 'mov'; did you mean move?", "devicelogin store move --help"),
+        ("token --forse-refresh", "no such option '--forse-refresh'; did you mean --force-refresh?", "devicelogin token --help"),
+        ("-p work stats", "no such command 'stats'; did you mean status?", "devicelogin status --help"),
+        ("xyzzy", "no such command 'xyzzy'", "devicelogin --help"),
+        ("token -x", "no such option '-x'", "devicelogin token --help"),
+        ("completion", "missing argument 'SHELL': choose one of bash, zsh, fish", "devicelogin completion --help"),
+    ],
+)  # fmt: skip
+def test_what_does_not_exist_is_answered_with_the_nearest(
+    box: sandbox.Box, words: str, message: str, hint: str
+) -> None:
+    """2, one line, and the help of what was probably meant."""
+    result = box.run(*words.split())
+    assert (result.status, result.out) == (2, "")
+    assert (result.lines("error"), result.lines("hint")) == ([message], [hint])
+
+
+def test_a_hint_is_for_the_profile_that_was_named(box: sandbox.Box) -> None:
+    """Whoever wrote the hint need not have known it."""
+    nowhere = box.emulator.authority_for("nowhere.example")
+    named = box.run("login", "-p", "work", *box.app(authority=nowhere))
+    assert named.status == 78, named
+    assert "devicelogin login --profile work --tenant" in named.lines("hint")[0]
+    plain = box.run("login", *box.app(authority=nowhere))
+    assert plain.lines("hint") == [named.lines("hint")[0].replace(" --profile work", "")]
