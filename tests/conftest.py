@@ -48,6 +48,11 @@ def _no_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
         monkeypatch.delenv(name.lower(), raising=False)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their parameter: compressed ones hold the time, and all workers must find the same names."""
+    return argname if isinstance(val, bytes) else None
+
+
 def need(*programs: str) -> None:
     """Skip the test where one of `programs` is missing; in CI a missing real part is a failure."""
     missing = [program for program in programs if shutil.which(program) is None]
