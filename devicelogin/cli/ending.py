@@ -29,6 +29,9 @@ _WORDS_OF_LIMITS = (
     "without setting an exception",
 )
 
+#: Which signals ask us to end?
+_CAUGHT = ("SIGINT", "SIGTERM", "SIGHUP")
+
 #: What does a signal do that nobody has given another meaning?
 _ENDS = (signal.SIG_DFL, signal.default_int_handler)
 
@@ -137,25 +140,33 @@ def _bug(error: Exception) -> errors.InternalError:
 
 def _interrupted(number: int, words: str) -> int:
     output.say(f"devicelogin: {words}; what was saved before is unchanged")
+    for caught in _CAUGHT:
+        if (one := getattr(signal, caught, None)) is not None and signal.getsignal(one) is _do_nothing:
+            signal.signal(one, signal.SIG_IGN)  # Python gives up its handlers before it has ended, but not this
     return 128 + number
 
 
 def _catch_signals() -> None:
-    """Let the first signal that asks us to end raise, so that everything tidies up, and ignore those that follow.
+    """Let the first signal that asks us to end raise, so that everything tidies up, and nothing come of those that follow.
 
     `timeout` sends two, a service manager one beside the terminal's Ctrl-C; a second one must not cut the goodbye short.
     What tidies up has deadlines of its own.
     """
-    names = ("SIGINT", "SIGTERM", "SIGHUP")
     # nohup asks for hang-ups to be ignored, and means it.
-    caught = [number for name in names if (number := getattr(signal, name, None)) and signal.getsignal(number) in _ENDS]
+    caught = [
+        number for name in _CAUGHT if (number := getattr(signal, name, None)) and signal.getsignal(number) in _ENDS
+    ]
 
     def end(number: int, _frame: object) -> NoReturn:
         for one in caught:
-            signal.signal(one, signal.SIG_IGN)
+            signal.signal(one, _do_nothing)  # SIG_IGN for one that is on its way already is a traceback
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise Ended(number)
 
     for number in caught:
         signal.signal(number, end)
+
+
+def _do_nothing(_number: int, _frame: object) -> None:
+    """Be the handler of a signal that asks for what is being done."""

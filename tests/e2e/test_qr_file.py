@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 import browser
+import conftest
 import login_events
 import pytest
 import sandbox
@@ -89,6 +90,24 @@ def test_it_is_gone_however_the_sign_in_ends(box: sandbox.Box, how: str | signal
     result = waiting.finish()
     assert result.status == (128 + how if isinstance(how, signal.Signals) else 5)
     assert left(file) == []
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=str)
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT], ids=str)
+def test_a_second_signal_interrupts_no_goodbye(box: sandbox.Box, first: signal.Signals, second: signal.Signals) -> None:
+    """`timeout` sends two, a terminal's Ctrl-C and a service manager one each: one last event, the exit code, no picture."""
+    file = box.home / "code.svg"
+    for number in range(conftest.repetitions(100)):
+        waiting = start(box, file, "--json")
+        box.emulator.wait_for_code()
+        wait_until(there=True, file=file)
+        waiting.process.send_signal(first)
+        time.sleep(number % 10 * 0.0005)
+        waiting.process.send_signal(second)
+        result = waiting.finish()
+        assert result.status in {128 + first, 128 + second}
+        assert login_events.held(result)[-1]["code"] == "interrupted"
+        assert left(file) == []
 
 
 def test_the_event_comes_when_the_picture_is_there_and_each_code_has_its_own(box: sandbox.Box) -> None:
