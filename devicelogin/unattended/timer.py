@@ -38,6 +38,8 @@ Description=Refresh of the saved sign-ins of devicelogin
 [Service]
 Type=oneshot
 ExecStart={command}
+# The command of on_login_needed goes on when this has ended.
+KillMode=process
 {environment}"""
 
 _DAILY = re.compile(r"^OnCalendar=\*-\*-\* ([0-9]{2}):([0-9]{2}):00$", re.MULTILINE)
