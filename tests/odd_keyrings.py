@@ -77,6 +77,17 @@ class DiesOnce(Honest):
         return super().get_password(service, username)
 
 
+class AbsentMinded(Honest):
+    """Does not know its own collection in the first call of all, as gnome-keyring under load does."""
+
+    def get_password(self, service: str, username: str) -> str | None:
+        mark = Path(os.environ["ODD_KEYRING_DIRECTORY"]) / "forgot"
+        if not mark.exists():
+            mark.touch()
+            raise errors.InitError("Failed to create the collection: Prompt dismissed..")
+        return super().get_password(service, username)
+
+
 class DiesAlways(Honest):
     """Loses its service in every call, by killing the process that talks to it."""
 

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from devicelogin import child_process, clock, errors, hints, models, redaction, user_session
@@ -31,6 +32,12 @@ _ERRORS = {kind.__name__: kind for kind in (errors.StoreUnusableError, errors.Da
 
 #: The keyrings that did not answer in this process: (backend, bus). They are not asked again.
 _hung: set[tuple[str | None, str | None]] = set()
+
+#: What may be over in a moment: a service that was restarted answers a fresh connection, and gnome-keyring misses its own
+#: collection while it reads its directory again, once in some thousand calls of a busy machine.
+_MAY_PASS = frozenset({"died", "no-collection"})
+#: How long is that moment (seconds)?
+_PAUSE = 0.2
 
 _REASONS = {
     "locked": (
@@ -161,8 +168,9 @@ class KeyringStore:
         }
         deadline = clock.Deadline(self._limit)
         answer = self._run(request, environment, deadline)
-        if answer.get("reason") == "died":
-            # A service that was restarted meanwhile answers a fresh connection; asking twice does no harm.
+        if answer.get("reason") in _MAY_PASS:
+            # Asking twice does no harm: whatever is asked, the second time ends as the first would have.
+            time.sleep(_PAUSE)
             answer = self._run(request, environment, deadline)
         if "timed_out" in answer:
             _hung.add(known_as)

@@ -263,6 +263,14 @@ def test_a_service_that_was_restarted_is_asked_once_more(odd: Callable[..., secr
         odd("DiesAlways").load()
 
 
+def test_a_collection_that_is_missing_for_a_moment_costs_no_sign_in(
+    odd: Callable[..., secret_store.SecretStore],
+) -> None:
+    """gnome-keyring loses sight of its collection now and then; whoever has just approved a code must not pay for it."""
+    odd("AbsentMinded").save(record())
+    assert odd("Honest").load() == record()
+
+
 def test_the_child_shows_no_secret_outside_and_keeps_the_lock(
     odd: Callable[..., secret_store.SecretStore], profile: paths.ProfilePaths, tmp_path: Path
 ) -> None:
