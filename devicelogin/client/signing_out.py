@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING
 
-from devicelogin import authority, clock, errors, hints, models, private_files, secret_store
+from devicelogin import clock, errors, hints, models, private_files, secret_store
 
 if TYPE_CHECKING:
     from devicelogin.client.workplace import Workplace
@@ -109,6 +109,8 @@ def _revoke(work: Workplace, sign_in: models.SignIn, notes: list[str]) -> bool:
 
 
 def _revoked(work: Workplace, sign_in: models.SignIn) -> bool:
+    from devicelogin import authority  # only who revokes needs what speaks HTTP
+
     record = work.open_store(sign_in).load()
     if record is None:
         return False

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from devicelogin import clock, errors, secret_store
 from devicelogin.tokens import silent
-from devicelogin.unattended import keep_alive_record, login_needed, remote_login
+from devicelogin.unattended import keep_alive_record, login_needed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -111,6 +111,8 @@ class KeepAlive:
 
     def _asked(self, work: client.Workplace, error: errors.LoginRequiredError) -> Result:
         """Ask for a person from afar, where the owner wants that (D12)."""
+        from devicelogin.unattended import remote_login  # a whole sign-in is behind it, which hardly any run needs
+
         try:
             if remote_login.ask(work, note=self._note) is not None:
                 return Result(profile=work.profile, outcome="signed-in")

@@ -333,3 +333,23 @@ def test_of_processes_that_meet_an_expired_token_only_the_one_that_refreshes_imp
         assert own(told.modules) <= WARM | WAITER
         assert standard(box, told.modules) <= WAITER_STANDARD
     assert any("devicelogin.tokens.single_flight" in told.modules for told in waiters)  # it did wait
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--version"],
+        ["--help"],
+        ["status"],
+        ["status", "--check"],
+        ["completion", "bash"],
+        ["logout"],
+    ],
+    ids=" ".join,
+)
+def test_what_needs_no_network_imports_nothing_that_speaks_to_it(box: sandbox.Box, arguments: list[str]) -> None:
+    """Neither msal nor requests, which are most of a start; a logout at Entra revokes nothing and needs neither."""
+    told = Told(box, *arguments, bare=False)
+    told.process.communicate(timeout=sandbox.PATIENCE)
+    assert told.process.returncode == 0
+    assert {"msal", "requests", "keyring"} & told.modules == set()
