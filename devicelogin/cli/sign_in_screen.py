@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from devicelogin.terminal import qr_code
 
 
+#: How long may a terminal ask whether a new code is wanted, once one has expired (seconds)? Nobody's waits for ever.
+_ASK_FOR_CODE_SECONDS = 600
+
+
 class SignInScreen:
     """What signing_in tells, on a screen; a context manager that leaves the terminal as it was."""
 
@@ -89,8 +93,12 @@ class SignInScreen:
         output.say(messages.warning_line(message))
 
     def may_renew(self) -> bool:
-        """Only where that was said beforehand."""
-        return self._renew
+        """Where that was said beforehand, or where a person at the terminal presses a key for it."""
+        self._prompt.close()
+        if self._renew or not self._can_ask:
+            return self._renew
+        question = "The code has expired. Enter: a new one; Ctrl-C: end"
+        return ask.is_enter_pressed(self._screen, sys.stdin, question, seconds=_ASK_FOR_CODE_SECONDS)
 
     def may_replace(self, old: models.Account, new: models.Account) -> bool:
         """Ask a person at a terminal; nobody else."""
