@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from devicelogin import errors, redaction, secret_store
-from devicelogin.cli import cron_remarks, ending, events, output, qr_file, registration, unlocking, waiting
+from devicelogin.cli import (
+    after_sign_in,
+    cron_remarks,
+    ending,
+    events,
+    output,
+    qr_file,
+    registration,
+    unlocking,
+    waiting,
+)
 from devicelogin.cli.invocation import Ended, Invocation
 from devicelogin.cli.options import file_names, json_option, one_of, profile_option, wait_for_clock_option
 from devicelogin.cli.sign_in_screen import SignInScreen
@@ -183,7 +193,7 @@ def sign_in_on_screen(
             view.work = work
             sign_in = sign_in_once()
         if not invocation.quiet:
-            view.signed_in(sign_in, work.open_store(sign_in).protection)
+            view.signed_in(after_sign_in.lines(work, sign_in, stays=invocation.keyring_service is None))
     return sign_in
 
 

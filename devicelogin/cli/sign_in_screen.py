@@ -13,6 +13,7 @@ from devicelogin.cli import output
 from devicelogin.terminal import ask, messages, screen, sign_in_prompt, verification_uri
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from devicelogin import authority, client, models
@@ -108,16 +109,9 @@ class SignInScreen:
         question = f"{_shown(new.username)} signed in. Replace the saved sign-in of {_shown(old.username)}?"
         return ask.confirm(self._screen, sys.stdin, question, default=False)
 
-    def signed_in(self, sign_in: models.SignIn, protection: str) -> None:
-        """Say who signed in, where that is kept, and what to do next."""
-        account = sign_in.account
-        name = f" ({account.name})" if account.name and account.name != account.username else ""
-        profile = "" if self.work.profile == "default" else f" --profile {self.work.profile}"
-        self._prompt.done(
-            f"Signed in as {account.username}{name}.",
-            f"The refresh token is kept {'in a sealed file, ' * (sign_in.location.kind == 'file')}{protection}.",
-            f"Next: devicelogin token{profile}, or devicelogin {'graph me' if sign_in.graph_root else 'status'}{profile}",
-        )
+    def signed_in(self, lines: Sequence[str]) -> None:
+        """Say what there is to say when it has worked."""
+        self._prompt.done(*lines)
 
 
 def _user() -> str | None:
