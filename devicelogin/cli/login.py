@@ -172,7 +172,14 @@ def sign_in_on_screen(
         work = unlocking.let_ask(invocation, invocation.workplace(flags))
         chosen = work.settings(for_login=True)
     view = SignInScreen(
-        work, chosen, can_ask=invocation.can_ask(), copy=copy, renew=renew, note_below=note_below, shown=shown
+        work,
+        chosen,
+        can_ask=invocation.can_ask(),
+        copy=copy,
+        renew=renew,
+        asking=lambda: waiting.said("asking for a new code", invocation),
+        note_below=note_below,
+        shown=shown,
     )
     observer = picture.before(view) if picture is not None else view
     words = waiting.with_keyring("asking for a code", invocation)

@@ -21,11 +21,30 @@ import sandbox
 from conftest import SOAK
 from test_prompt_on_a_pty import BECOME
 
+from devicelogin.emulator import Fault
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 COUNTDOWN = "code expires in"
 QUESTION = "The code has expired. Enter: a new one; Ctrl-C: end"
+ASKING = "devicelogin: asking for a new code"
+
+#: Becomes the program in the background of the terminal on stdin, as `devicelogin login &` does; tells by 99 that it was
+#: stopped, which is what happens there to who reads.
+IN_THE_BACKGROUND = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+child = os.fork()
+if child == 0:
+    os.setpgid(0, 0)
+    os.execv(sys.executable, sys.argv[1:])
+_, status = os.waitpid(child, os.WUNTRACED)
+if os.WIFSTOPPED(status):
+    os.kill(child, 9)
+    sys.exit(99)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
 
 #: How long may it take until something is on the terminal (seconds)?
 PATIENCE = 20.0
@@ -34,10 +53,9 @@ PATIENCE = 20.0
 class Session:
     """A `login` whose controlling terminal is a pseudo-terminal, and everything that it writes there."""
 
-    def __init__(self, box: sandbox.Box, *more: str, columns: int = 80, rows: int = 24, **variables: str) -> None:
-        self.size = (columns, rows)
+    def __init__(self, box: sandbox.Box, *more: str, become: str = BECOME) -> None:
         self.master, self.slave = pty.openpty()
-        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.resize(80, 24)
         self.modes = termios.tcgetattr(self.slave)
         self.written = b""
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -47,8 +65,8 @@ class Session:
             "login",
             *box.app(),
             *more,
-            before=(sys.executable, "-c", BECOME),
-            variables={"TERM": "xterm-256color", **variables},
+            before=(sys.executable, "-c", become),
+            variables={"TERM": "xterm-256color"},
             **streams,
         )
 
@@ -64,12 +82,20 @@ class Session:
             assert time.monotonic() < end, self.written
             time.sleep(0.01)
 
+    def resize(self, columns: int, rows: int) -> None:
+        """Pull at the window."""
+        self.size = (columns, rows)
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
     def press(self, keys: bytes) -> None:
         """Type `keys`."""
         os.write(self.master, keys)
 
-    def end(self) -> tuple[int, list[str]]:
-        """Wait for the end; hold it to what every end leaves, and return the exit code and the lines that stand there."""
+    def end(self, *, left_by_keys: int = 0) -> tuple[int, list[str]]:
+        """Wait for the end; hold it to what every end leaves, and return the exit code and the lines that stand there.
+
+        Whoever presses Enter beside a countdown leaves it standing: the terminal goes to the next line by itself.
+        """
         status = self.running.finish().status
         assert termios.tcgetattr(self.slave) == self.modes, "the terminal's modes were changed"
         os.close(self.slave)
@@ -85,7 +111,7 @@ class Session:
         assert b"\x1b[?1049h" not in self.written
         attributes = emulated.cursor.attrs
         assert (attributes.fg, attributes.bg, attributes.reverse) == ("default", "default", False)
-        assert COUNTDOWN not in "\n".join(lines), "a countdown counts for nobody"
+        assert "\n".join(lines).count(COUNTDOWN) == left_by_keys, f"a countdown counts for nobody: {lines}"
         return status, [line for line in lines if line]
 
 
@@ -118,7 +144,10 @@ def test_declined_is_said_at_once(box: sandbox.Box) -> None:
 
 
 def test_when_the_code_has_expired_enter_brings_a_new_one(box: sandbox.Box) -> None:
-    """One key, and not one that was pressed before the question was there; the second code is approved."""
+    """One key, and not one that was pressed before the question was there; the second code is approved.
+
+    Meanwhile the window is resized, and the provider takes its time, which is said.
+    """
     box.emulator.device_code_lifetime = 2
     session = Session(box)
     session.wait_for(COUNTDOWN)
@@ -127,14 +156,18 @@ def test_when_the_code_has_expired_enter_brings_a_new_one(box: sandbox.Box) -> N
     session.wait_for(QUESTION)
     time.sleep(0.3)
     assert box.emulator.count("devicecode") == 1
+    session.resize(100, 40)
     box.emulator.device_code_lifetime = 900
+    box.emulator.script("devicecode", [Fault.delay(2)])
     session.press(b"\n")
+    session.wait_for(ASKING)
     second = box.emulator.wait_for_code()
     assert second != first
     box.emulator.approve(second)
-    status, lines = session.end()
+    status, lines = session.end(left_by_keys=1)
     assert status == 0
     assert "Signed in as" in "\n".join(lines)
+    assert ASKING not in "\n".join(lines), "that is taken back"
 
 
 def ctrl_c(session: Session) -> None:
@@ -165,6 +198,15 @@ def test_expired_and_no_new_one_wanted(box: sandbox.Box, act: Callable[[Session]
     assert box.emulator.count("devicecode") == 1
     if status == 5:
         assert any(line.startswith("devicelogin: error: the code was not entered in time") for line in lines), lines
+
+
+def test_in_the_background_nobody_is_asked(box: sandbox.Box) -> None:
+    """Whoever reads from there is stopped by the system: the expired code is the end, with 5, at once."""
+    box.emulator.device_code_lifetime = 2
+    session = Session(box, become=IN_THE_BACKGROUND)
+    status, lines = session.end()
+    assert status == 5
+    assert QUESTION not in "\n".join(lines)
 
 
 @pytest.mark.parametrize(("act", "status"), [(hang_up, 129), (terminate, 143)])
