@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from devicelogin import errors, redaction, secret_store
-from devicelogin.cli import cron_remarks, ending, events, output, qr_file, registration, unlocking, waiting
+from devicelogin.cli import (
+    after_sign_in,
+    cron_remarks,
+    ending,
+    events,
+    output,
+    qr_file,
+    registration,
+    unlocking,
+    waiting,
+)
 from devicelogin.cli.invocation import Ended, Invocation
 from devicelogin.cli.options import file_names, json_option, one_of, profile_option, wait_for_clock_option
 from devicelogin.cli.sign_in_screen import SignInScreen
@@ -162,7 +172,14 @@ def sign_in_on_screen(
         work = unlocking.let_ask(invocation, invocation.workplace(flags))
         chosen = work.settings(for_login=True)
     view = SignInScreen(
-        work, chosen, can_ask=invocation.can_ask(), copy=copy, renew=renew, note_below=note_below, shown=shown
+        work,
+        chosen,
+        can_ask=invocation.can_ask(),
+        copy=copy,
+        renew=renew,
+        asking=lambda: waiting.said("asking for a new code", invocation),
+        note_below=note_below,
+        shown=shown,
     )
     observer = picture.before(view) if picture is not None else view
     words = waiting.with_keyring("asking for a code", invocation)
@@ -183,7 +200,7 @@ def sign_in_on_screen(
             view.work = work
             sign_in = sign_in_once()
         if not invocation.quiet:
-            view.signed_in(sign_in, work.open_store(sign_in).protection)
+            view.signed_in(after_sign_in.lines(work, sign_in, stays=invocation.keyring_service is None))
     return sign_in
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import platform
@@ -13,6 +14,8 @@ from devicelogin.cli import output
 from devicelogin.terminal import ask, messages, screen, sign_in_prompt, verification_uri
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from devicelogin import authority, client, models
@@ -21,8 +24,17 @@ if TYPE_CHECKING:
     from devicelogin.terminal import qr_code
 
 
+#: How long may a terminal ask whether a new code is wanted, once one has expired (seconds)? Nobody's waits for ever.
+_ASK_FOR_CODE_SECONDS = 600
+
+_QUESTION = "The code has expired. Enter: a new one; Ctrl-C: end"
+
+
 class SignInScreen:
-    """What signing_in tells, on a screen; a context manager that leaves the terminal as it was."""
+    """What signing_in tells, on a screen; a context manager that leaves the terminal as it was.
+
+    `asking` gives what tells that a new code is asked for, until that is shown.
+    """
 
     def __init__(
         self,
@@ -32,6 +44,7 @@ class SignInScreen:
         can_ask: bool,
         copy: bool = False,
         renew: bool = False,
+        asking: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
         note_below: str | None = None,
         shown: events.OnShown | None = None,
     ) -> None:
@@ -39,6 +52,8 @@ class SignInScreen:
         self.was_shown = False
         self._can_ask = can_ask
         self._renew = renew
+        self._asking = asking
+        self._asked = contextlib.ExitStack()
         self._note_below = note_below
         self._shown = shown
         self._screen = screen.Screen(output.people(), environ=os.environ)
@@ -54,10 +69,12 @@ class SignInScreen:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._asked.close()
         self._prompt.__exit__(kind, error, trace)
 
     def show(self, authorization: models.DeviceAuthorization, provider: authority.Provider, tenant: str) -> None:
         """Show the address, the code and who asks."""
+        self._asked.close()
         output.clear_the_line()
         self._prompt.show(
             authorization,
@@ -77,6 +94,7 @@ class SignInScreen:
 
     def trouble(self, message: str) -> None:
         """Say that the network is in trouble."""
+        output.clear_the_line()
         self._prompt.trouble(message)
 
     def recovered(self) -> None:
@@ -89,8 +107,14 @@ class SignInScreen:
         output.say(messages.warning_line(message))
 
     def may_renew(self) -> bool:
-        """Only where that was said beforehand."""
-        return self._renew
+        """Where that was said beforehand, or where a person at the terminal presses a key for it."""
+        self._prompt.close()
+        is_wanted = self._renew or (
+            self._can_ask and ask.is_enter_pressed(self._screen, sys.stdin, _QUESTION, seconds=_ASK_FOR_CODE_SECONDS)
+        )
+        if is_wanted:
+            self._asked.enter_context(self._asking())
+        return is_wanted
 
     def may_replace(self, old: models.Account, new: models.Account) -> bool:
         """Ask a person at a terminal; nobody else."""
@@ -100,16 +124,9 @@ class SignInScreen:
         question = f"{_shown(new.username)} signed in. Replace the saved sign-in of {_shown(old.username)}?"
         return ask.confirm(self._screen, sys.stdin, question, default=False)
 
-    def signed_in(self, sign_in: models.SignIn, protection: str) -> None:
-        """Say who signed in, where that is kept, and what to do next."""
-        account = sign_in.account
-        name = f" ({account.name})" if account.name and account.name != account.username else ""
-        profile = "" if self.work.profile == "default" else f" --profile {self.work.profile}"
-        self._prompt.done(
-            f"Signed in as {account.username}{name}.",
-            f"The refresh token is kept {'in a sealed file, ' * (sign_in.location.kind == 'file')}{protection}.",
-            f"Next: devicelogin token{profile}, or devicelogin {'graph me' if sign_in.graph_root else 'status'}{profile}",
-        )
+    def signed_in(self, lines: Sequence[str]) -> None:
+        """Say what there is to say when it has worked."""
+        self._prompt.done(*lines)
 
 
 def _user() -> str | None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import select
+import sys
 from typing import TYPE_CHECKING, TextIO
 
 from devicelogin import errors, redaction
+
+if sys.platform != "win32":
+    import termios
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,6 +91,38 @@ def hidden(question: str, stream: TextIO) -> str:
     except (EOFError, ValueError):
         message = f"the question was not answered: {redaction.printable(question, limit=80)}"
         raise errors.LoginNotCompletedError(message, hint="nothing was changed; run the command again") from None
+
+
+def is_enter_pressed(screen: Screen, stdin: TextIO, question: str, *, seconds: float) -> bool:
+    """Tell whether Enter is pressed within `seconds`; Ctrl-D, or nobody in sight, is no.
+
+    Only what is typed from now on counts. However it ends, the line of the question is ended too.
+    """
+    if sys.platform == "win32" or not _is_in_foreground(stdin):
+        return False
+    with contextlib.suppress(termios.error):
+        termios.tcflush(stdin, termios.TCIFLUSH)
+    screen.write(f"{redaction.printable(question)} ")
+    try:
+        ready, _, _ = select.select([stdin], [], [], seconds)
+        if ready and os.read(stdin.fileno(), _LONGEST):
+            return True  # the terminal has shown the Enter, which ended the line
+    except OSError:
+        pass  # the terminal is gone
+    except BaseException:
+        with contextlib.suppress(OSError, ValueError):
+            screen.line()
+        raise
+    screen.line()
+    return False
+
+
+def _is_in_foreground(stdin: TextIO) -> bool:
+    """Tell whether this process may read from its terminal: one in the background would be stopped for it."""
+    try:
+        return os.tcgetpgrp(stdin.fileno()) == os.getpgrp()
+    except OSError:
+        return True  # a terminal that is not this session's stops nobody
 
 
 def _answer(screen: Screen, stdin: TextIO, question: str) -> str:

@@ -304,8 +304,10 @@ class SignInPrompt:
     def done(self, *lines: str) -> None:
         """End the countdown and write `lines`, which may hold server text."""
         self._erase()
-        for line in lines:
-            self._screen.line(redaction.printable(line, limit=verification_uri.LONGEST))
+        for text in lines:
+            line = redaction.printable(text, limit=verification_uri.LONGEST)
+            for part in [line] if self._screen.is_plain else screen.wrapped(line, self._screen.columns - 1):
+                self._screen.line(part)
 
     def close(self) -> None:
         """Erase the countdown line, end a half-drawn prompt. Never raises: it runs while another error is on its way."""

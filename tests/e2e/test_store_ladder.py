@@ -182,7 +182,7 @@ def test_a_passphrase_is_asked_for_at_a_terminal_and_nowhere_else(box: sandbox.B
     twice = [("Choose a passphrase of 12 characters or more:", PASSPHRASE), ("The same again:", PASSPHRASE)]
     status, _, said = terminal.run(box, "login", *box.app(), answers=twice)
     assert status == 0, said
-    assert "needs a person at a terminal" in said
+    assert "Cron cannot use it: the passphrase has to be typed" in said
     assert box.token(), "a cached token needs no passphrase"
     for arguments in (("token", "--force-refresh"), ("graph", "me")):
         if arguments[0] == "graph":

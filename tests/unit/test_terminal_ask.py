@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
+import termios
+import threading
+import time
 
 import pytest
 from terminal_fixtures import terminal
@@ -101,3 +106,41 @@ def test_a_pasted_answer_shows_no_escape_sequences_in_the_complaint():
     target, stream = terminal()
     ask.ask(target, io.StringIO("\x1b[2Jx\n1\n"), "How many?", check=number)
     assert "\x1b" not in stream.text
+
+
+@pytest.mark.parametrize(("keys", "is_pressed"), [(b"\n", True), (b"y\n", True), (b"\x04", False), (None, False)])
+def test_enter_is_waited_for_as_long_as_was_said_and_no_longer(keys, is_pressed):
+    """Ctrl-D and nobody are no; the line of the question is ended, by the terminal where it shows the Enter."""
+    master, slave = pty.openpty()
+    target, stream = terminal()
+    if keys is not None:
+        press = threading.Timer(0.1, os.write, (master, keys))
+        press.start()
+    began = time.monotonic()
+    with open(slave) as stdin:
+        modes = termios.tcgetattr(stdin)
+        seconds = 0.3 if keys is None else 20
+        assert ask.is_enter_pressed(target, stdin, "Again?", seconds=seconds) is is_pressed
+        assert termios.tcgetattr(stdin) == modes
+    assert 0.05 < time.monotonic() - began < 10
+    assert stream.text == ("Again? " if is_pressed else "Again? \n")
+    os.close(master)
+
+
+def test_an_enter_that_was_pressed_before_the_question_is_no_answer_to_it():
+    """Nobody has read the question by then."""
+    master, slave = pty.openpty()
+    target, _ = terminal()
+    os.write(master, b"\n\n")
+    with open(slave) as stdin:
+        assert ask.is_enter_pressed(target, stdin, "Again?", seconds=0.2) is False
+    os.close(master)
+
+
+def test_a_terminal_that_is_gone_answers_nothing():
+    """The window was closed, and nohup lets the program live."""
+    master, slave = pty.openpty()
+    target, _ = terminal()
+    with open(slave) as stdin:
+        os.close(master)
+        assert ask.is_enter_pressed(target, stdin, "Again?", seconds=20) is False

@@ -1,0 +1,84 @@
+"""What a person reads when a sign-in has worked: who, where it is kept, how long it lasts, cron, and what comes next."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from devicelogin import hints, redaction, user_session
+from devicelogin.client import reporting
+from devicelogin.unattended import forecast
+
+if TYPE_CHECKING:
+    from devicelogin import client, models
+
+#: How long may what the provider calls a person or itself be (characters)?
+_LONGEST = 80
+
+#: What seals the file, by the source of its key?
+_SEALED_BY = {
+    "file": "a key on the same disk",
+    "credential": "a systemd credential",
+    "command": "the key that a command prints",
+    "passphrase": "your passphrase",
+}
+
+
+def lines(work: client.Workplace, sign_in: models.SignIn, *, stays: bool) -> list[str]:
+    """Return the sentences, of which each fits a line of 80 columns where names are short and it can be helped.
+
+    `stays`: False where the sign-in does not outlive this command, so that nothing is to be said of cron.
+    """
+    told = [_who(sign_in), f"Kept in {_where(sign_in.location)} (limits: devicelogin status)."]
+    expected = forecast.forecast(reporting.read_status(work))
+    if expected.words is not None:
+        how_long = "How long it lasts:" if expected.level == "unknown" else "It lasts"
+        told.append(f"{how_long} {expected.words}.")
+    if stays:
+        told.append(_cron(sign_in, work))
+    return [*told, _next(sign_in, work.profile)]
+
+
+def _who(sign_in: models.SignIn) -> str:
+    account = sign_in.account
+    who = _shown(account.username or account.name)
+    if account.name and account.name != account.username:
+        who += f" ({_shown(account.name)})"
+    tenant = (account.tenant_id or "").lower()
+    if tenant == reporting.PERSONAL_TENANT:
+        return f"Signed in as {who}, a personal Microsoft account."
+    return f"Signed in as {who}, {f'tenant {_shown(tenant)}' if tenant else f'at {_shown(sign_in.issuer)}'}."
+
+
+def _where(location: models.StoreLocation) -> str:
+    if location.kind == "file":
+        return f"a file sealed by {_SEALED_BY.get(location.key or '', 'a key')}"
+    if location.kind == "keyring":
+        return "the OS keyring, encrypted on the disk"
+    return f"the keyring backend {_shown(location.kind.removeprefix('keyring:'))}"
+
+
+def _cron(sign_in: models.SignIn, work: client.Workplace) -> str:
+    """Return whether cron's jobs can use it, or how to find out: a keyring may be locked, a command may ask somebody."""
+    find_out = hints.command("doctor --as-cron", work.profile)
+    if sign_in.location.key == "passphrase":
+        return "Cron cannot use it: the passphrase has to be typed."
+    if sign_in.location.key != "file":
+        return f"Whether cron can use it: {find_out}"
+    from devicelogin.doctor import crontab, durability
+
+    if crontab.missing_places(os.environ, user_session.cron_environment()) and crontab.missing_places(os.environ):
+        return f"Cron looks for it elsewhere: {find_out}"
+    outlooks = durability.of_sign_in(sign_in, work.paths, os.environ)
+    if outlooks.after_logout.works and outlooks.after_reboot.works:
+        return "Cron can use it."
+    return f"Cron can use it now; how long: {find_out}"
+
+
+def _next(sign_in: models.SignIn, profile: str) -> str:
+    suffix = "" if profile == "default" else f" --profile {profile}"
+    return f"Next: devicelogin token{suffix}, or devicelogin {'graph me' if sign_in.graph_root else 'status'}{suffix}"
+
+
+def _shown(text: str) -> str:
+    return redaction.printable(text, limit=_LONGEST)

@@ -1,0 +1,242 @@
+"""`devicelogin login` on a pseudo-terminal, to each of its ends: the terminal is as it was, and the exit code is right."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import random
+import signal
+import struct
+import sys
+import termios
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pyte
+import pytest
+import sandbox
+from conftest import SOAK
+from test_prompt_on_a_pty import BECOME
+
+from devicelogin.emulator import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+COUNTDOWN = "code expires in"
+QUESTION = "The code has expired. Enter: a new one; Ctrl-C: end"
+#: What is said last, on a line of its own, when a signal has ended it?
+GOODBYES = [f"devicelogin: {how}; what was saved before is unchanged" for how in ("interrupted", "ended by a signal")]
+
+ASKING = "devicelogin: asking for a new code"
+
+#: Becomes the program in the background of the terminal on stdin, as `devicelogin login &` does; tells by 99 that it was
+#: stopped, which is what happens there to who reads.
+IN_THE_BACKGROUND = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+child = os.fork()
+if child == 0:
+    os.setpgid(0, 0)
+    os.execv(sys.executable, sys.argv[1:])
+_, status = os.waitpid(child, os.WUNTRACED)
+if os.WIFSTOPPED(status):
+    os.kill(child, 9)
+    sys.exit(99)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+#: How long may it take until something is on the terminal (seconds)?
+PATIENCE = 20.0
+
+
+class Session:
+    """A `login` whose controlling terminal is a pseudo-terminal, and everything that it writes there."""
+
+    def __init__(self, box: sandbox.Box, *more: str, become: str = BECOME) -> None:
+        self.master, self.slave = pty.openpty()
+        self.resize(80, 24)
+        self.modes = termios.tcgetattr(self.slave)
+        self.written = b""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        streams: dict[str, Any] = {"stdin": self.slave, "stdout": self.slave, "stderr": self.slave}
+        self.running = box.start(
+            "login",
+            *box.app(),
+            *more,
+            before=(sys.executable, "-c", become),
+            variables={"TERM": "xterm-256color"},
+            **streams,
+        )
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):
+            while part := os.read(self.master, 65536):
+                self.written += part
+
+    def wait_for(self, text: str, times: int = 1) -> None:
+        """Wait until `text` was written so often."""
+        end = time.monotonic() + PATIENCE
+        while self.written.decode(errors="replace").count(text) < times:
+            assert time.monotonic() < end, self.written
+            time.sleep(0.01)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Pull at the window."""
+        self.size = (columns, rows)
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def press(self, keys: bytes) -> None:
+        """Type `keys`."""
+        os.write(self.master, keys)
+
+    def end(self, *, left_by_keys: int = 0) -> tuple[int, list[str]]:
+        """Wait for the end; hold it to what every end leaves, and return the exit code and the lines that stand there.
+
+        Whoever presses Enter beside a countdown leaves it standing: the terminal goes to the next line by itself.
+        """
+        status = self.running.finish().status
+        assert termios.tcgetattr(self.slave) == self.modes, "the terminal's modes were changed"
+        os.close(self.slave)
+        self._reader.join(5)
+        os.close(self.master)
+        emulated = pyte.Screen(*self.size)
+        pyte.ByteStream(emulated).feed(self.written)
+        lines = [line.rstrip() for line in emulated.display]
+        assert "Traceback" not in "\n".join(lines), lines
+        assert (emulated.cursor.x, lines[emulated.cursor.y]) == (0, ""), f"a line is half drawn: {lines}"
+        assert emulated.cursor.hidden is False
+        assert b"\x1b[?25l" not in self.written
+        assert b"\x1b[?1049h" not in self.written
+        attributes = emulated.cursor.attrs
+        assert (attributes.fg, attributes.bg, attributes.reverse) == ("default", "default", False)
+        assert "\n".join(lines).count(COUNTDOWN) == left_by_keys, f"a countdown counts for nobody: {lines}"
+        return status, [line for line in lines if line]
+
+
+@pytest.fixture
+def box() -> Iterator[sandbox.Box]:
+    with sandbox.opened() as opened:
+        yield opened
+
+
+def test_signed_in(box: sandbox.Box) -> None:
+    """Exit 0."""
+    session = Session(box)
+    session.wait_for(COUNTDOWN)
+    box.emulator.approve(box.emulator.wait_for_code())
+    status, lines = session.end()
+    assert status == 0
+    assert "Signed in as" in "\n".join(lines)
+
+
+def test_declined_is_said_at_once(box: sandbox.Box) -> None:
+    """Exit 5, with the next poll."""
+    session = Session(box)
+    session.wait_for(COUNTDOWN)
+    began = time.monotonic()
+    box.emulator.decline(box.emulator.wait_for_code())
+    status, lines = session.end()
+    assert status == 5
+    assert time.monotonic() - began < 1 + 4, "the interval is a second"
+    assert any(line.startswith("devicelogin: error: the sign-in was declined") for line in lines), lines
+
+
+def test_when_the_code_has_expired_enter_brings_a_new_one(box: sandbox.Box) -> None:
+    """One key, and not one that was pressed before the question was there; the second code is approved.
+
+    Meanwhile the window is resized, and the provider takes its time, which is said.
+    """
+    box.emulator.device_code_lifetime = 2
+    session = Session(box)
+    session.wait_for(COUNTDOWN)
+    first = box.emulator.wait_for_code()
+    session.press(b"\n\n")
+    session.wait_for(QUESTION)
+    time.sleep(0.3)
+    assert box.emulator.count("devicecode") == 1
+    session.resize(100, 40)
+    box.emulator.device_code_lifetime = 900
+    box.emulator.script("devicecode", [Fault.delay(2)])
+    session.press(b"\n")
+    session.wait_for(ASKING)
+    second = box.emulator.wait_for_code()
+    assert second != first
+    box.emulator.approve(second)
+    status, lines = session.end(left_by_keys=1)
+    assert status == 0
+    assert "Signed in as" in "\n".join(lines)
+    assert ASKING not in "\n".join(lines), "that is taken back"
+
+
+def ctrl_c(session: Session) -> None:
+    session.press(b"\x03")
+
+
+def ctrl_d(session: Session) -> None:
+    session.press(b"\x04")
+
+
+def hang_up(session: Session) -> None:
+    session.running.process.send_signal(signal.SIGHUP)
+
+
+def terminate(session: Session) -> None:
+    session.running.process.send_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(("act", "status"), [(ctrl_d, 5), (ctrl_c, 130), (hang_up, 129), (terminate, 143)])
+def test_expired_and_no_new_one_wanted(box: sandbox.Box, act: Callable[[Session], None], status: int) -> None:
+    """Ctrl-D says no: exit 5 with the words of old. Signals end the question as they end everything."""
+    box.emulator.device_code_lifetime = 2
+    session = Session(box)
+    session.wait_for(QUESTION)
+    act(session)
+    ended, lines = session.end()
+    assert ended == status
+    assert box.emulator.count("devicecode") == 1
+    if status != 5:
+        assert lines[-1] in GOODBYES
+    else:
+        assert any(line.startswith("devicelogin: error: the code was not entered in time") for line in lines), lines
+
+
+def test_in_the_background_nobody_is_asked(box: sandbox.Box) -> None:
+    """Whoever reads from there is stopped by the system: the expired code is the end, with 5, at once."""
+    box.emulator.device_code_lifetime = 2
+    session = Session(box, become=IN_THE_BACKGROUND)
+    status, lines = session.end()
+    assert status == 5
+    assert QUESTION not in "\n".join(lines)
+
+
+@pytest.mark.parametrize(("act", "status"), [(hang_up, 129), (terminate, 143)])
+def test_ended_by_a_signal_while_waiting(box: sandbox.Box, act: Callable[[Session], None], status: int) -> None:
+    """A service manager's end, and a window that is closed."""
+    session = Session(box)
+    session.wait_for(COUNTDOWN)
+    act(session)
+    ended, lines = session.end()
+    assert ended == status
+    assert lines[-1] in GOODBYES
+
+
+@pytest.mark.parametrize("number", range(20 if SOAK else 4))
+def test_ctrl_c_at_random_moments(box: sandbox.Box, number: int) -> None:
+    """From the first request to two seconds of waiting: exit 130, and one line that says so."""
+    session = Session(box)
+    end = time.monotonic() + PATIENCE
+    while not box.emulator.count():
+        assert time.monotonic() < end, session.written
+        time.sleep(0.005)
+    # Half of them fall into the quarter of a second in which the code is fetched and drawn.
+    moment = random.uniform(0, 0.25 if number % 2 == 0 else 2)
+    time.sleep(moment)
+    session.press(b"\x03")
+    status, lines = session.end()
+    assert status == 130, f"after {moment} s"
+    assert lines[-1] in GOODBYES
