@@ -38,8 +38,8 @@ def main() -> None:
         wanted = _token_options(sys.argv[1:])
         turn = None if wanted is None or _has_settings() else _take_turn(wanted)
         if turn is not None and wanted is not None and _is_answered(turn, wanted):
-            return
-        if wanted is not None:
+            status = 0
+        elif wanted is not None:
             # Looking for garbage among what was just imported is a twentieth of a refresh, and a minute's process has none.
             import gc
 
@@ -56,7 +56,7 @@ def main() -> None:
     except (ImportError, MemoryError, OSError, SystemError) as error:  # the same
         status = _cannot_start(error)
     if wanted is not None and _is_written_out():
-        # Taking the interpreter apart is a tenth of a refresh; nothing of ours waits for it.
+        # Taking the interpreter apart is a tenth of a refresh and of a start; nothing of ours waits for it.
         os._exit(status)
     sys.exit(status)
 

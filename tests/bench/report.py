@@ -37,8 +37,9 @@ lies. Compare ratios: milliseconds are those of one machine.
 
 Everything is installed by the same current `pip`, each peer in a virtual environment of its own made with `--upgrade-deps`
 (the script that pip 23 writes imports `re` and costs half as much again as Python's start). The empty console script and the
-empty package do nothing; they show what no Python program can go below. The identity provider is `devicelogin.emulator` on
-this machine over TLS, so there is no network delay in these figures: on a real line every request adds round trips.
+empty package do nothing; they show what a start and an orderly end of Python cost. `token` may come out below them, because
+it ends the process without taking the interpreter apart. The identity provider is `devicelogin.emulator` on this machine over
+TLS, so there is no network delay in these figures: on a real line every request adds round trips.
 
 Every peer is signed in there first and then asked for a token that is still good; instance discovery at Microsoft is turned
 off where the peer makes one. `gh` prints the token of its own file, and `keyring get` one from gnome-keyring. Peak memory is
