@@ -34,7 +34,7 @@ _ERRORS = {kind.__name__: kind for kind in (errors.StoreUnusableError, errors.Da
 _hung: set[tuple[str | None, str | None]] = set()
 
 #: What may be over in a moment: a service that was restarted answers a fresh connection, and gnome-keyring misses its own
-#: collection while it reads its directory again, once in some thousand calls of a busy machine.
+#: collection, or finds it locked, while it reads its directory again: once in some thousand calls of a busy machine.
 _MAY_PASS = frozenset({"died", "no-collection"})
 #: How long is that moment (seconds)?
 _PAUSE = 0.2
@@ -168,7 +168,7 @@ class KeyringStore:
         }
         deadline = clock.Deadline(self._limit)
         answer = self._run(request, environment, deadline)
-        if answer.get("reason") in _MAY_PASS:
+        if _may_pass(answer.get("reason"), environment):
             # Asking twice does no harm: whatever is asked, the second time ends as the first would have.
             time.sleep(_PAUSE)
             answer = self._run(request, environment, deadline)
@@ -234,6 +234,12 @@ def is_of_keyring(error: errors.StoreUnusableError) -> bool:
     """Tell whether it is a keyring that cannot be used, rather than the disk or the key of a sealed file."""
     reasons = {"store_hung", *("store_" + reason.replace("-", "_") for reason in _REASONS)}
     return error.code in {"lost", "too_long", *reasons}
+
+
+def _may_pass(reason: object, environment: dict[str, str]) -> bool:
+    """Tell whether asking again may help. Where there is a display, a person may just have refused to unlock it."""
+    has_display = environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")
+    return reason in _MAY_PASS or (reason == "locked" and not has_display)
 
 
 def new_location(kind: str, paths: settings_paths.ProfilePaths, service: str) -> models.StoreLocation:

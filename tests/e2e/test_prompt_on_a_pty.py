@@ -153,7 +153,7 @@ def test_every_kind_of_terminal_shows_address_and_code_and_a_whole_qr_code_or_no
     tmp_path, columns, rows, environ, has_qr
 ):
     """Serial lines (the last says no size), the Linux console, no colours, an ASCII locale, a screen reader."""
-    session = Session(tmp_path, columns, rows, seconds=0.3, **environ)
+    session = Session(tmp_path, columns, rows, seconds=1.5, **environ)
     session.size = (columns or 80, rows or 24)
     session.wait_until_shown()
     shown = session.screen
