@@ -79,6 +79,7 @@ class KeyringSession:
         for name in ("home", "run"):
             (directory / name).mkdir(mode=0o700)
         self.data.mkdir(mode=0o700, exist_ok=True)
+        self._asked = 0
         self._bus: subprocess.Popen[bytes] | None = None
         self._service: subprocess.Popen[bytes] | None = None
 
@@ -143,6 +144,12 @@ class KeyringSession:
         with self._connection() as connection:
             reply = connection.send_and_get_reply(jeepney.message_bus.GetNameOwner(_NAME))
             return None if reply.header.message_type is jeepney.MessageType.error else str(reply.body[0])
+
+    def connections(self) -> int:
+        """Return how many connections this bus has had until now, not counting those made to ask."""
+        self._asked += 1
+        with self._connection() as connection:
+            return int(connection.unique_name.rpartition(".")[2]) - self._asked
 
     def _connects(self) -> bool:
         try:

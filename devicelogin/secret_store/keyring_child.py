@@ -1,4 +1,4 @@
-"""The child process that talks to a keyring; the only module that imports `keyring`.
+"""The child process that talks to a keyring; with `secret_service`, the only module that imports `keyring`.
 
 A keyring may hang for ever and threads cannot be killed, so each load, save, delete or probe is one process, killed at
 its deadline (design decision D2). It reads one JSON object from stdin and writes one to stdout, secrets included: never
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
     from keyring import backend as keyring_backend
 
+_SECRET_SERVICE = "keyring.backends.SecretService.Keyring"
 #: Which backends may hold a refresh token without being asked for by name? In the order in which they are tried.
 ALLOWED = {
-    "linux": ("keyring.backends.SecretService.Keyring", "keyring.backends.libsecret.Keyring"),
+    "linux": (_SECRET_SERVICE, "keyring.backends.libsecret.Keyring"),
     "darwin": ("keyring.backends.macOS.Keyring",),
     "win32": ("keyring.backends.Windows.WinVaultKeyring",),
 }
@@ -120,11 +121,11 @@ def main() -> int:
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
     try:
-        backend = _open_backend(request["kind"], request["backend"])
+        name, backend = _open_backend(request["kind"], request["backend"])
         items = _BackendItems(backend, request["service"])
         prefix = f"{request['user']}/"
         answer = _OPERATIONS[request["operation"]](items, prefix, request)
-        answer["backend"] = _full_name(type(backend))
+        answer["backend"] = name
     except errors.DeviceLoginError as error:
         return {"error": type(error).__name__, "message": error.message, "hint": error.hint, "code": error.code}
     except _RefusedError as error:
@@ -183,8 +184,8 @@ _OPERATIONS: dict[str, Callable[[slots.Items, str, dict[str, Any]], dict[str, An
 }
 
 
-def _open_backend(kind: str, name: str | None) -> keyring_backend.KeyringBackend:
-    """Return the backend `name`, or for None the first of the allowed ones that is viable here."""
+def _open_backend(kind: str, name: str | None) -> tuple[str, keyring_backend.KeyringBackend]:
+    """Return the backend `name`, or for None the first of the allowed ones that is viable here, after its full name."""
     allowed = _allowed_here()
     if kind != "keyring":
         return _viable(name or "")
@@ -208,7 +209,7 @@ def _allowed_here() -> tuple[str, ...]:
     return ALLOWED[system]
 
 
-def _viable(name: str) -> keyring_backend.KeyringBackend:
+def _viable(name: str) -> tuple[str, keyring_backend.KeyringBackend]:
     from keyring import backend as keyring_backend
 
     module_name, _, class_name = name.rpartition(".")
@@ -225,10 +226,19 @@ def _viable(name: str) -> keyring_backend.KeyringBackend:
         if _full_name(ancestor).startswith(REFUSED_PREFIXES):
             raise _RefusedError("refused", _full_name(ancestor))
     try:
-        found.priority  # noqa: B018 - reading it is how keyring says that a backend cannot work here
+        return _full_name(found), _working(found)
     except RuntimeError as error:
         raise _RefusedError("not-viable", name) from error
-    return found()
+
+
+def _working(kind: type[keyring_backend.KeyringBackend]) -> keyring_backend.KeyringBackend:
+    """Return a backend of this class. Raises RuntimeError where it says that it cannot work here."""
+    if _full_name(kind) == _SECRET_SERVICE:
+        from devicelogin.secret_store import secret_service
+
+        return secret_service.Keyring()
+    kind.priority  # noqa: B018 - reading it is how keyring says that a backend cannot work here
+    return kind()
 
 
 def _lacks_bus() -> bool:
@@ -246,8 +256,10 @@ def _reason(error: Exception) -> str:
 
     if isinstance(error, keyring_errors.InitError) and "Failed to create the collection" in str(error):
         return "no-collection"
-    if type(error).__name__ == "SecretServiceNotAvailableException":
+    if type(error).__name__ == "SecretServiceNotAvailableException" or _bus_error(error) == _NO_SESSION:
         return "died"
+    if type(error).__name__ == "LockedException":
+        return "locked"
     if _is_bus_dead(error):
         return "dead-bus"
     if _first_number(error) == _WINDOWS_NO_SUCH_LOGON_SESSION:
@@ -273,6 +285,8 @@ def _is_bus_dead(error: BaseException | None) -> bool:
     return False
 
 
+#: What a Secret Service says that was started again since we came.
+_NO_SESSION = "org.freedesktop.Secret.Error.NoSession"
 #: CredWrite in a network logon (SSH, WinRM) of Windows.
 _WINDOWS_NO_SUCH_LOGON_SESSION = 1312
 
@@ -283,13 +297,18 @@ def _kind(error: Exception) -> str:
         program = error.cmd[0] if isinstance(error.cmd, (list, tuple)) and error.cmd else "it"
         return f"{os.path.basename(str(program))} ended with exit status {error.returncode}"
     parts = [type(error).__name__]
-    name = getattr(error, "name", None)
-    if type(error).__name__ == "DBusErrorResponse" and isinstance(name, str):
+    name = _bus_error(error)
+    if name:
         parts.append(name)
     number = _first_number(error)
     if number is not None:
         parts.append(str(number))
     return " ".join(parts)
+
+
+def _bus_error(error: Exception) -> str | None:
+    name = getattr(error, "name", None)
+    return name if type(error).__name__ == "DBusErrorResponse" and isinstance(name, str) else None
 
 
 def _first_number(error: Exception) -> int | None:

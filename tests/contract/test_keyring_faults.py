@@ -123,6 +123,18 @@ def test_the_record_survives_a_locked_a_dead_and_a_restarted_keyring(
 
 
 @pytest.mark.keyring
+def test_each_call_is_one_connection_to_the_bus(profile: paths.ProfilePaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connecting anew for each item is slow, and gnome-keyring may abort when one connection ends as the next one asks."""
+    with keyring_session.started() as session:
+        keyring_session.make_current(session, monkeypatch)
+        store = secret_store.choose_store("keyring", profile)
+        for call in (store.probe, lambda: store.save(record("x" * 5000)), store.load, store.delete):
+            before = session.connections()
+            call()
+            assert session.connections() == before + 1
+
+
+@pytest.mark.keyring
 def test_the_environment_and_keyringrc_choose_no_backend(
     profile: paths.ProfilePaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
