@@ -154,7 +154,7 @@ def _read(paths: settings_paths.ProfilePaths) -> Told | None:
         if data.pop("format_version") == _FORMAT_VERSION:
             return Told(**data)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        pass
+        pass  # at worst somebody is told once more; an error here would keep them from being told at all
     return None
 
 

@@ -39,7 +39,7 @@ def main() -> None:
             sys.stdout.flush()
         over.wait()
     except _OverError:
-        pass
+        pass  # however it came to its end, what is left to do is to clean up
     finally:
         shutil.rmtree(task["directory"], ignore_errors=True)
 
