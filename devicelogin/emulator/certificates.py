@@ -7,11 +7,15 @@ import ipaddress
 import os
 import ssl
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 #: From when until when must a client accept us? A board without a clock battery starts in 1970; tests go beyond 2038.
 _NOT_BEFORE = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -26,8 +30,8 @@ class Certificates:
     context: ssl.SSLContext
 
 
-def make_certificates(directory: str) -> Certificates:
-    """Make a CA and a server certificate for `localhost`, `127.0.0.1` and `::1`.
+def make_certificates(directory: str, names: Collection[str] = ()) -> Certificates:
+    """Make a CA and a server certificate for `localhost`, `127.0.0.1`, `::1` and `names`.
 
     The CA certificate is written to `directory` and stays there; the server's key is there only while OpenSSL reads it,
     the CA's key is never written.
@@ -46,6 +50,7 @@ def make_certificates(directory: str) -> Certificates:
         x509.DNSName("localhost"),
         x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
         x509.IPAddress(ipaddress.ip_address("::1")),
+        *(x509.DNSName(name) for name in names),
     ]
     leaf = (
         _builder(name, ca_name, key)

@@ -90,12 +90,13 @@ SINGLE_TENANT_CLIENT = Client(
 
 @dataclass(slots=True)
 class Directory:
-    """Tenants, clients and users. `disabled` holds object ids."""
+    """Tenants, clients and users. `domains` holds ids of tenants, `disabled` object ids."""
 
     users: list[User] = field(default_factory=lambda: [ADA, GRACE, MARY])
     clients: dict[str, Client] = field(
         default_factory=lambda: {c.client_id: c for c in (CLIENT, NOT_PUBLIC_CLIENT, SINGLE_TENANT_CLIENT)}
     )
+    domains: dict[str, str] = field(default_factory=lambda: dict(_DOMAINS))
     disabled: set[str] = field(default_factory=set)
 
     def tenant(self, segment: str, *, error: str = "invalid_request") -> str:
@@ -106,8 +107,8 @@ class Directory:
         name = segment.lower()
         if name in (*_ALIASES, HOME_TENANT_ID, OTHER_TENANT_ID, PERSONAL_TENANT_ID):
             return name
-        if name in _DOMAINS:
-            return _DOMAINS[name]
+        if name in self.domains:
+            return self.domains[name]
         raise oauth_errors.Refusal(
             error,
             90002,

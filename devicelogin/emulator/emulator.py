@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from devicelogin.emulator import behaviour, certificates, clock, directory, discovery, server, services
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from devicelogin.emulator.directory import Client, User
     from devicelogin.emulator.faults import Fault
@@ -21,22 +21,24 @@ class Emulator(behaviour.Behaviour):
     """An Entra ID, an OpenID provider and a small Graph on loopback HTTPS; listens as soon as it is made.
 
     It keeps everything in memory; only the certificate of its CA lies in a private temporary directory until `close`.
-    Beside the knobs of `Behaviour`: `host` (a loopback address) and `port` (0: a free one).
+    Beside the knobs of `Behaviour`: `host` (a loopback address), `port` (0: a free one) and `names`, other hosts that its
+    certificate is good for, and that its documents name to who asks for them; that they lead here is the caller's work.
     """
 
     host: str = "127.0.0.1"
     port: int = 0
+    names: Collection[str] = ()
 
     def __post_init__(self) -> None:
         """Start listening. Raises OSError if the port is taken."""
         self.clock = clock.MovableClock()
         self.directory = directory.Directory()
-        self._services = services.Services(self, self.clock, self.directory)
+        self._services = services.Services(self, self.clock, self.directory, self.names)
         self._codes = self._services.provider.codes
         self._closed = False
         self._directory_on_disk = tempfile.TemporaryDirectory(prefix="devicelogin-emulator-")
         try:
-            made = certificates.make_certificates(self._directory_on_disk.name)
+            made = certificates.make_certificates(self._directory_on_disk.name, self.names)
             self._server = server.HttpsServer(self.host, self.port, made.context, self._services)
         except BaseException:
             self._directory_on_disk.cleanup()
@@ -119,6 +121,10 @@ class Emulator(behaviour.Behaviour):
     def add_client(self, client: Client) -> None:
         """Register an app, or replace one of the same client id."""
         self.directory.clients[client.client_id.lower()] = client
+
+    def add_domain(self, domain: str) -> None:
+        """Give `tenant_id` another domain, by which it can be named."""
+        self.directory.domains[domain.lower()] = self.tenant_id
 
     def pending(self) -> list[str]:
         """Return the user codes that wait for a person, oldest first."""

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 #: Where does the OpenID provider live, beside the Entra tenants?
 REALM_PATH = "/realms/home"
 
 _LOOPBACK = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?", re.IGNORECASE)
+_PORT = re.compile(r":\d{1,5}\Z")
 
 
 class _Missing:
@@ -92,9 +93,17 @@ def json_answer(
 
 
 def read_request(
-    *, method: str, target: str, headers: Mapping[str, str], body: bytes, peer: str, default_origin: str, time: float
+    *,
+    method: str,
+    target: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    peer: str,
+    default_origin: str,
+    names: Collection[str],
+    time: float,
 ) -> Request:
-    """Return the request that these parts make.
+    """Return the request that these parts make; `names` are the hosts that we are, besides those of loopback.
 
     Repeated slashes count as one: MSAL asks for `/common//v2.0/...` when it is given no authority.
     """
@@ -111,13 +120,17 @@ def read_request(
         time=time,
         # The documents name the host the client asked, so that `localhost` and `127.0.0.1` both work, also through a
         # port in between.
-        origin=f"https://{host.lower()}" if _LOOPBACK.fullmatch(host) else default_origin,
+        origin=f"https://{host.lower()}" if _is_ours(host, names) else default_origin,
         peer=peer,
         query=dict(parse_qsl(parts.query, keep_blank_values=True)),
         headers=headers,
         form=form,
         body=body,
     )
+
+
+def _is_ours(host: str, names: Collection[str]) -> bool:
+    return bool(_LOOPBACK.fullmatch(host)) or _PORT.sub("", host.lower()) in names
 
 
 def json_body(request: Request) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from devicelogin.emulator import faults, graph, messages, provider, signin_page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from devicelogin.emulator.behaviour import Behaviour
     from devicelogin.emulator.clock import MovableClock
@@ -20,14 +20,17 @@ if TYPE_CHECKING:
 class Services:
     """The identity provider, Graph and the sign-in page as one `server.Application`.
 
-    `origin` is where clients reach it, known once the server listens.
+    `origin` is where clients reach it, known once the server listens; `names` are other hosts that they may ask for.
     """
 
-    def __init__(self, behaviour: Behaviour, clock: MovableClock, directory: Directory) -> None:
+    def __init__(
+        self, behaviour: Behaviour, clock: MovableClock, directory: Directory, names: Collection[str] = ()
+    ) -> None:
         self.provider = provider.IdentityProvider(behaviour, clock, directory)
         self.graph = graph.Graph(behaviour, clock, directory, self.provider)
         self.scripts = faults.Scripts()
         self.origin = ""
+        self._names = frozenset(name.lower() for name in names)
         self._page = signin_page.SigninPage(self.provider.codes, directory)
         self._clock = clock
         self._records: list[Request] = []
@@ -51,6 +54,7 @@ class Services:
             body=body,
             peer=peer,
             default_origin=self.origin,
+            names=self._names,
             time=self._clock.now(),
         )
         with self._records_lock:

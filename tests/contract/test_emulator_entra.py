@@ -6,6 +6,8 @@ import base64
 import email.utils
 import json
 import re
+import socket
+import ssl
 import uuid
 from typing import TYPE_CHECKING
 
@@ -65,6 +67,31 @@ def test_discovery_serves_every_kind_of_tenant(client: Client, tenant: str | Non
     assert document["jwks_uri"] == f"{root}/discovery/v2.0/keys"
     assert f"https://{document['msgraph_host']}" == client.emulator.graph_root
     assert "revocation_endpoint" not in document
+
+
+def test_another_name_is_one_host_to_who_asks_for_it() -> None:
+    """Knob `names`: certificate and documents are those of that host, by which the tenant's other domain is known too."""
+    host = "login.microsoftonline.com"
+    with Emulator(names=[host]) as running:
+        running.add_domain("contoso.com")
+        context = ssl.create_default_context(cafile=running.ca_file)
+        found = {}
+        for name in (host, "localhost"):
+            with socket.create_connection(("127.0.0.1", running.port)) as way, context.wrap_socket(
+                way, server_hostname=name
+            ) as connection:  # fmt: skip
+                path = "/contoso.com/v2.0/.well-known/openid-configuration"
+                connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
+                answer = b"".join(iter(lambda: connection.recv(65536), b""))
+            found[name] = json.loads(answer.partition(b"\r\n\r\n")[2])["issuer"]
+        assert found == {name: f"https://{name}/{running.tenant_id}/v2.0" for name in found}
+
+
+def test_a_name_that_it_was_not_given_is_not_taken_over(client: Client) -> None:
+    """A host that a client makes up stands in no document."""
+    url = f"{client.emulator.authority}/v2.0/.well-known/openid-configuration"
+    document = client.get(url, headers={"Host": "login.microsoftonline.com"}).json()
+    assert document["issuer"].startswith(client.emulator.origin)
 
 
 def test_discovery_tolerates_a_double_slash(client: Client) -> None:
