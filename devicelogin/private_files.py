@@ -195,6 +195,19 @@ def remove(path: str) -> None:
         ) from error
 
 
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file without waiting; False: another process has the lock. Where there are no locks, nobody has one."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def sweep(directory: str) -> None:
     """Delete the half-written files that crashes left in `directory`, and none that somebody is writing just now."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -257,15 +270,7 @@ def _open_temporary(directory: str, name: str) -> tuple[str, int]:
 
 def _is_held(descriptor: int) -> bool:
     """Lock a file that was just made; False where a sweeper was faster, which may have deleted it."""
-    if sys.platform == "win32":
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True  # where nothing can be locked, nothing is swept either
-    return os.fstat(descriptor).st_nlink > 0
+    return try_lock(descriptor) and os.fstat(descriptor).st_nlink > 0
 
 
 def _force_directory(path: str) -> None:

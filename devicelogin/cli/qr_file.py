@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from typing import TYPE_CHECKING, Self
 
-from devicelogin import errors, redaction
+from devicelogin import errors, private_files, redaction
 from devicelogin.cli import output
 from devicelogin.client import observing
 from devicelogin.terminal import qr_image, verification_uri
-
-if sys.platform != "win32":
-    import fcntl
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -104,7 +100,7 @@ class QrFile:
         """Delete what a sign-in left that was killed: it shows a code for which nobody waits any more."""
         descriptor = os.open(path, os.O_RDONLY | _NOFOLLOW | _CLOEXEC | getattr(os, "O_NONBLOCK", 0))
         try:
-            if not _lock(descriptor):
+            if not private_files.try_lock(descriptor):
                 raise errors.TryLaterError(
                     f"another sign-in draws its QR code into {path}",
                     hint="end that one first, or name another file with --qr-image",
@@ -129,7 +125,7 @@ class QrFile:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _CLOEXEC
         self._held.append(os.open(temporary, flags, 0o644))
         try:
-            _lock(self._held[-1])
+            private_files.try_lock(self._held[-1])
             with os.fdopen(self._held[-1], "wb", closefd=False) as file:
                 file.write(content)
             os.replace(temporary, self._path)
@@ -174,19 +170,6 @@ def _replaceable(path: str) -> str:
         return output.replaceable(path)
     except ValueError as error:
         raise _unwritable(path, str(error)) from error
-
-
-def _lock(descriptor: int) -> bool:
-    """Take the lock on a picture; False: another process has it. Where there are no locks, nobody has one."""
-    if sys.platform == "win32":
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _unwritable(path: str, why: str) -> errors.OutputError:
