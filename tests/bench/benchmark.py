@@ -21,10 +21,11 @@ import peers
 import provider
 import refresh
 import report
+import sign_in
 import timing
 import warm
 
-_PARTS = ("warm", "refresh", "fleet", "growth")
+_PARTS = ("warm", "refresh", "sign-in", "fleet", "growth")
 _PAGE = environments.CHECKOUT / "docs" / "performance.md"
 
 
@@ -66,6 +67,11 @@ def _run(options: argparse.Namespace, names: list[str]) -> tuple[str, bool]:
             refreshed = refresh.measure(box, warmed, options.rounds)
             found += goals.of_refresh(refreshed)
             sections.append(report.refresh_section(refreshed))
+        if "sign-in" in options.only:
+            _say("measuring: the way to a code")
+            begun = sign_in.measure(box, options.cache, options.rounds)
+            found += goals.of_sign_in(begun)
+            sections.append(report.sign_in_section(begun))
         if "fleet" in options.only:
             _say("measuring: processes at once")
             trials = fleet.measure(box, options.processes)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import fleet
 import peers
 import refresh
+import sign_in
 import timing
 import warm
 
@@ -55,6 +56,13 @@ def of_refresh(result: refresh.Result) -> Iterator[Goal]:
     yield Goal("refresh, file store, HTTP requests", "1 refresh", describe(made), made == {"refresh": 1})
     msal = f"{peers.MSAL}, refresh"
     yield _ratio(result.samples, "refresh, file store, CPU to the MSAL recipe", refresh.FILE, msal, 1.2)
+
+
+def of_sign_in(result: sign_in.Result) -> Iterator[Goal]:
+    """Yield the promises about the way to a code."""
+    for name, store in ((sign_in.FILE, "file"), (sign_in.KEYRING, "keyring")):
+        promise = f"start to code on screen, {store} store tried out, CPU to the MSAL recipe's message"
+        yield _ratio(result.samples, promise, name, sign_in.MSAL, 2.5)
 
 
 def of_fleet(trials: Sequence[fleet.Trial]) -> Iterator[Goal]:

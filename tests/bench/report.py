@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import goals
 import peers
 import refresh
+import sign_in
 import timing
 import warm
 
@@ -44,6 +45,10 @@ TLS, so there is no network delay in these figures: on a real line every request
 Every peer is signed in there first and then asked for a token that is still good; instance discovery at Microsoft is turned
 off where the peer makes one. `gh` prints the token of its own file, and `keyring get` one from gnome-keyring. Peak memory is
 that of the largest process. Disk caches are warm.
+
+The way to a code: everything until the code is on a terminal of 40 lines and 100 columns, with a secret written to the
+store and read back, in a process of its own where that is a keyring; then the process is killed. The recipe prints one
+line and has no store.
 
 Processes at once: the token has expired, the token endpoint takes 0.1 s. *Lenient*: a used refresh token stays good, as
 Entra has it. *Strict*: it is good once, and a second use revokes the sign-in. *Barrier*: all are released together;
@@ -117,6 +122,21 @@ def refresh_section(result: refresh.Result) -> str:
     heads = ["command", "CPU ms", "wall ms", "CPU x bare Python", "CPU x MSAL recipe", "HTTP requests"]
     remark = f"\n{result.skipped}\n" if result.skipped else ""
     return "## A refresh\n\n" + table(heads, rows) + remark
+
+
+def sign_in_section(result: sign_in.Result) -> str:
+    """Return the table of the way to a code."""
+    rows = [
+        (
+            name,
+            f"{timing.median(result.samples, name):.0f}",
+            f"{timing.median(result.samples, name, 'wall'):.0f}",
+            f"{timing.ratio(result.samples, name, sign_in.MSAL):.2f}",
+        )
+        for name in sorted(result.samples, key=lambda name: timing.median(result.samples, name))
+    ]
+    remark = f"\n{result.skipped}\n" if result.skipped else ""
+    return "## The way to a code\n\n" + table(["command", "CPU ms", "wall ms", "CPU x MSAL recipe"], rows) + remark
 
 
 def fleet_section(trials: Sequence[fleet.Trial]) -> str:

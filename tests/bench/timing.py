@@ -6,12 +6,16 @@ per round, each round begins with another one, and a ratio is the median of the 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+import pty
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from typing import IO, TYPE_CHECKING
 
@@ -48,9 +52,13 @@ class Command:
     directory: str = "/"
     #: Called before every run, outside the measurement.
     prepare: Callable[[], None] | None = None
+    #: What it says when the measurement is over: it runs on a terminal of 40 lines and 100 columns, and is killed then.
+    until: str | None = None
 
     def output(self) -> str:
         """Return what it prints. Raises BenchmarkError where it fails: what does not work is not worth measuring."""
+        if self.until is not None:
+            return _run_until_said(self)[1]
         if self.prepare is not None:
             self.prepare()
         # Into files, not pipes: an agent that goes into the background keeps a pipe open.
@@ -92,6 +100,8 @@ def _content(file: IO[str]) -> str:
 
 def run(command: Command) -> Sample:
     """Run `command` once with its output thrown away."""
+    if command.until is not None:
+        return _run_until_said(command)[0]
     if command.prepare is not None:
         command.prepare()
     os.chdir(command.directory)
@@ -103,6 +113,29 @@ def run(command: Command) -> Sample:
     if status != 0:
         raise BenchmarkError(f"{command.name} failed while it was measured")
     return Sample(usage.ru_utime + usage.ru_stime, wall)
+
+
+def _run_until_said(command: Command) -> tuple[Sample, str]:
+    """Run `command` on a terminal until it says what is awaited; return what that took, and what stood there."""
+    assert command.until is not None
+    screen, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (40, 100))
+    os.chdir(command.directory)
+    streams = [(os.POSIX_SPAWN_DUP2, terminal, stream) for stream in (0, 1, 2)]
+    began = time.monotonic()
+    pid = os.posix_spawn(command.arguments[0], list(command.arguments), command.environment, file_actions=streams)
+    os.close(terminal)
+    said = b""
+    with contextlib.suppress(OSError):  # how Linux says that nobody has the terminal open any more
+        while command.until.encode() not in said and (more := os.read(screen, 65536)):
+            said += more
+    wall = time.monotonic() - began
+    os.kill(pid, signal.SIGKILL)
+    usage = os.wait4(pid, 0)[2]  # with the children that it has waited for itself
+    os.close(screen)
+    if command.until.encode() not in said:
+        raise BenchmarkError(f"{command.name} never said {command.until!r}: {said.decode(errors='replace')[-600:]}")
+    return Sample(usage.ru_utime + usage.ru_stime, wall), said.decode(errors="replace")
 
 
 def rounds(commands: Sequence[Command], count: int, warm_up: int = 1) -> Samples:
