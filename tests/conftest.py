@@ -1,12 +1,22 @@
-"""What every test shares: sample counts, and a machine on which no test can reach the real home, keyring or network."""
+"""What every test shares: sample counts, a machine on which no test can reach the real home, keyring or network, and what
+most of them begin with: a sandbox, an emulator, its client.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import signal
+from typing import TYPE_CHECKING
 
+import emulator_client
 import pytest
+import sandbox
+
+from devicelogin.emulator import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: Is this the full run with the counts that the issues name?
 SOAK = os.environ.get("DEVICELOGIN_SOAK") == "1"
@@ -46,6 +56,27 @@ def _no_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     ):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def box() -> Iterator[sandbox.Box]:
+    """A machine on which nobody is signed in."""
+    with sandbox.opened() as opened:
+        yield opened
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    """An identity provider and a Graph, for which nobody waits."""
+    with Emulator() as running:
+        yield running
+
+
+@pytest.fixture
+def client(emulator: Emulator) -> Iterator[emulator_client.Client]:
+    """Somebody who speaks to the emulator by hand."""
+    with emulator_client.Client(emulator) as session:
+        yield session
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

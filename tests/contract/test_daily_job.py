@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 import conftest
 import cron_machine
 import pytest
-import sandbox
 
 from devicelogin import secret_store
 from devicelogin.unattended import crontab, job, timer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    import sandbox
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="crontab is set-group-id, and a user namespace has one group")
 
@@ -35,12 +35,6 @@ SHELL=/bin/sh
 @reboot echo caf\xe9 # not UTF-8
 */5 * * * * echo '# devicelogin keepalive begin'
 """
-
-
-@pytest.fixture
-def box() -> Iterator[sandbox.Box]:
-    with sandbox.opened() as opened:
-        yield opened
 
 
 def own_lines(content: bytes | None) -> list[str]:

@@ -18,24 +18,10 @@ from emulator_client import SCOPE, Client
 from devicelogin.emulator import Emulator, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import requests
 
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 CP1 = json.dumps({"access_token": {"xms_cc": {"values": ["cp1"]}}})
-
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with Emulator() as running:
-        yield running
-
-
-@pytest.fixture
-def client(emulator: Emulator) -> Iterator[Client]:
-    with Client(emulator) as session:
-        yield session
 
 
 def configuration(client: Client, tenant: str) -> requests.Response:

@@ -11,28 +11,12 @@ import ssl
 import struct
 import time
 import warnings
-from typing import TYPE_CHECKING
 
 import pytest
 import requests
 from emulator_client import SCOPE, Client
 
 from devicelogin.emulator import MISSING, Emulator, Fault
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with Emulator() as running:
-        yield running
-
-
-@pytest.fixture
-def client(emulator: Emulator) -> Iterator[Client]:
-    with Client(emulator) as session:
-        yield session
 
 
 def document(client: Client, **more: object) -> requests.Response:

@@ -9,20 +9,14 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
-from emulator_client import Client
 
-from devicelogin.emulator import Emulator, Fault
+from devicelogin.emulator import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from emulator_client import Client
+
 
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-@pytest.fixture
-def client() -> Iterator[Client]:
-    with Emulator() as emulator, Client(emulator) as session:
-        yield session
 
 
 @pytest.mark.parametrize("version", ["v1.0", "beta"])

@@ -15,25 +15,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from emulator_client import Client
 
 from devicelogin.emulator import Client as App
-from devicelogin.emulator import Emulator, User
+from devicelogin.emulator import User
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with Emulator() as running:
-        yield running
-
-
-@pytest.fixture
-def client(emulator: Emulator) -> Iterator[Client]:
-    with Client(emulator) as session:
-        yield session
+    from emulator_client import Client
 
 
 def hidden(page: requests.Response) -> dict[str, str]:

@@ -8,16 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from emulator_client import SCOPE, Client
 
-from devicelogin.emulator import Emulator
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with Emulator() as running:
-        yield running
+    from devicelogin.emulator import Emulator
 
 
 @pytest.fixture(params=["entra", "oidc"])

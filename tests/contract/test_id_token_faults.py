@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import typing
-from typing import TYPE_CHECKING
 
 import pytest
 import sandbox
@@ -13,20 +12,11 @@ from devicelogin.client import observing, signing_in
 from devicelogin.emulator import Fault
 from devicelogin.emulator.behaviour import IdTokenFault
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 FAULTS = sorted(typing.get_args(IdTokenFault))
 
 #: Which faults contradict nothing that a first sign-in could know?
 UNSEEN = {("oidc", "wrong_tenant"), ("oidc", "wrong_subject"), ("entra", "wrong_subject")}
 PAIRS = [(dialect, fault) for dialect in ("entra", "oidc") for fault in FAULTS]
-
-
-@pytest.fixture
-def box() -> Iterator[sandbox.Box]:
-    with sandbox.opened() as opened:
-        yield opened
 
 
 class FarFromNow(sandbox.HurriedClock):

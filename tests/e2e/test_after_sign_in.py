@@ -9,7 +9,6 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
-import sandbox
 from test_sign_in_on_a_pty import COUNTDOWN, Session
 
 from devicelogin import models
@@ -17,16 +16,11 @@ from devicelogin.cli import after_sign_in
 from devicelogin.terminal import screen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    import sandbox
+
 FIRST = "Signed in as "
-
-
-@pytest.fixture
-def box() -> Iterator[sandbox.Box]:
-    with sandbox.opened() as opened:
-        yield opened
 
 
 def outcome(text: str) -> list[str]:

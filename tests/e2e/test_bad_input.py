@@ -10,7 +10,7 @@ import os
 import shlex
 import subprocess
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import conftest
 import keyring_session
@@ -19,20 +19,11 @@ import sandbox
 
 from devicelogin.emulator import Fault
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 #: Where does libfaketime lie (Debian)?
 FAKETIME = (
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
 )
-
-
-@pytest.fixture
-def box() -> Iterator[sandbox.Box]:
-    with sandbox.opened() as opened:
-        yield opened
 
 
 def is_told(result: sandbox.Result, status: int, *words: str) -> None:

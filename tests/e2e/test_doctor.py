@@ -12,25 +12,20 @@ from typing import TYPE_CHECKING
 import conftest
 import keyring_session
 import pytest
-import sandbox
 from doctor_report import PASSWORD, examined
 
 from devicelogin.emulator import MISSING, Emulator, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    import sandbox
 
 CHECKS = {
     *("versions", "home", "clock", "terminal", "session bus", "lingering", "memory"),
     *("proxy", "certificates", "name", "connection", "TLS", "authority"),
     *("settings", "permissions", "disk", "store", "sign-in"),
 }
-
-
-@pytest.fixture
-def box() -> Iterator[sandbox.Box]:
-    with sandbox.opened() as opened:
-        yield opened
 
 
 @pytest.fixture

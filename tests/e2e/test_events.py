@@ -12,19 +12,14 @@ from typing import TYPE_CHECKING
 import jsonschema
 import login_events
 import pytest
-import sandbox
 from conftest import need
 
 from devicelogin.emulator import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-
-@pytest.fixture
-def box() -> Iterator[sandbox.Box]:
-    with sandbox.opened() as opened:
-        yield opened
+    import sandbox
 
 
 def login(box: sandbox.Box, *more: str, **options: str | None) -> sandbox.Result:

@@ -6,19 +6,12 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-import sandbox
 from test_bad_input import faketime
 
 from devicelogin.emulator import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def box() -> Iterator[sandbox.Box]:
-    with sandbox.opened() as opened:
-        yield opened
+    import sandbox
 
 
 def completes(box: sandbox.Box, waiting: sandbox.Running) -> sandbox.Result:

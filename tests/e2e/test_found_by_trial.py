@@ -30,12 +30,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def box() -> Iterator[sandbox.Box]:
-    with sandbox.opened() as opened:
-        yield opened
-
-
-@pytest.fixture
 def disk(tmp_path: Path) -> Iterator[sandbox.Box]:
     """A sandbox whose home is on a disk, so that no access token may lie there in the clear."""
     kept = Path(__file__).parent / f".{tmp_path.name}"

@@ -27,12 +27,6 @@ WEBHOOK = sandbox.ROOT / "docs" / "hooks" / "webhook.py"
 DAY = 86_400
 
 
-@pytest.fixture
-def box() -> Iterator[sandbox.Box]:
-    with sandbox.opened() as opened:
-        yield opened
-
-
 def sign_in(box: sandbox.Box, profile: str, user: str | None = None) -> None:
     """Sign `user` in to `profile`, without waiting between polls."""
     flags = {name: getattr(box.emulator, name) for name in ("client_id", "authority", "ca_file", "graph_root")}

@@ -69,12 +69,6 @@ class Kiosk:
         return err
 
 
-@pytest.fixture
-def box() -> Iterator[sandbox.Box]:
-    with sandbox.opened() as opened:
-        yield opened
-
-
 @contextlib.contextmanager
 def running(box: sandbox.Box, *options: str) -> Iterator[Kiosk]:
     kiosk = Kiosk(box, *options)

@@ -10,19 +10,14 @@ from typing import TYPE_CHECKING
 
 import conftest
 import keyring_session
-import pytest
-import sandbox
 
 from devicelogin import client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-
-@pytest.fixture
-def box() -> Iterator[sandbox.Box]:
-    with sandbox.opened() as opened:
-        yield opened
+    import pytest
+    import sandbox
 
 
 def holding(needle: str, places: Sequence[Path]) -> list[Path]:

@@ -8,18 +8,12 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-import sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import sandbox
+
 
 GRACE = "grace@contoso.example"
-
-
-@pytest.fixture
-def box() -> Iterator[sandbox.Box]:
-    with sandbox.opened() as opened:
-        yield opened
 
 
 def still_signed_in_as(box: sandbox.Box, name: str) -> None:

@@ -15,19 +15,12 @@ from typing import TYPE_CHECKING
 
 import hook_notes
 import pytest
-import sandbox
 from conftest import need
 
 from devicelogin.emulator import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def box() -> Iterator[sandbox.Box]:
-    with sandbox.opened() as opened:
-        yield opened
+    import sandbox
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import hook_notes
 import pytest
@@ -20,20 +20,11 @@ from conftest import repetitions
 from devicelogin.emulator import Fault
 from devicelogin.unattended import login_needed
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 #: How often does a job fail before somebody comes?
 RUNS = 10
 
 #: What a job of cron has, beside what brings a sandbox to our command.
 CRON: dict[str, str | None] = {"PATH": "/usr/bin:/bin", "LOGNAME": "ada", "SHELL": "/bin/sh", "LANG": None}
-
-
-@pytest.fixture
-def box() -> Iterator[sandbox.Box]:
-    with sandbox.opened() as opened:
-        yield opened
 
 
 @pytest.fixture

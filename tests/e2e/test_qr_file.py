@@ -13,23 +13,17 @@ import browser
 import conftest
 import login_events
 import pytest
-import sandbox
 from conftest import need
 
 from devicelogin.emulator import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    import sandbox
 
 #: How long may it take until a picture is there, or gone (seconds)?
 PATIENCE = 20.0
-
-
-@pytest.fixture
-def box() -> Iterator[sandbox.Box]:
-    with sandbox.opened() as opened:
-        yield opened
 
 
 def start(box: sandbox.Box, file: Path, *more: str, **options: object) -> sandbox.Running:

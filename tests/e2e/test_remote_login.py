@@ -51,12 +51,6 @@ def open_inbox() -> Iterator[inboxes.Inbox]:
         yield elsewhere
 
 
-@pytest.fixture
-def box() -> Iterator[sandbox.Box]:
-    with sandbox.opened() as opened:
-        yield opened
-
-
 def wants(box: sandbox.Box, inbox: inboxes.Inbox, **keys: object) -> None:
     """Let the owner opt in, with the recipe of the documentation."""
     wish = {"remote_login": True, "on_code": [sys.executable, str(WEBHOOK), inbox.url], **keys}

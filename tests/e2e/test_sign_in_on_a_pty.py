@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyte
 import pytest
-import sandbox
 from conftest import SOAK
 from test_prompt_on_a_pty import BECOME
 
 from devicelogin.emulator import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    import sandbox
 
 COUNTDOWN = "code expires in"
 QUESTION = "The code has expired. Enter: a new one; Ctrl-C: end"
@@ -116,12 +117,6 @@ class Session:
         assert (attributes.fg, attributes.bg, attributes.reverse) == ("default", "default", False)
         assert "\n".join(lines).count(COUNTDOWN) == left_by_keys, f"a countdown counts for nobody: {lines}"
         return status, [line for line in lines if line]
-
-
-@pytest.fixture
-def box() -> Iterator[sandbox.Box]:
-    with sandbox.opened() as opened:
-        yield opened
 
 
 def test_signed_in(box: sandbox.Box) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jwt
 import pytest
@@ -12,10 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from devicelogin import authority, errors, http_session, models
 from devicelogin.emulator import MISSING, Emulator, Fault
 from devicelogin.msal_client import answers
-from devicelogin.signin import id_token
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from devicelogin.signin import id_token, signing_keys
 
 NOW = 1_700_000_000.0
 ISSUER = "https://id.example/realms/home"
@@ -225,17 +222,11 @@ def test_a_token_that_names_us_as_its_party_is_good(changes: dict[str, Any]) -> 
     assert check(**changes).subject == "ada"
 
 
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with Emulator() as opened:
-        yield opened
-
-
 def keys_of(emulator: Emulator, *published: dict[str, Any]) -> id_token.KeySet:
     with http_session.HttpSession(environ={}, ca_file=emulator.ca_file) as http:
         known = authority.request_provider(http, emulator.oidc_issuer, is_oidc=True)
         emulator.script("jwks", [Fault.json({"keys": list(published)})])
-        return id_token.request_keys(http, known)
+        return id_token.read_keys(signing_keys.request_keys(http, known))
 
 
 def test_a_short_rsa_key_is_not_used(emulator: Emulator) -> None:

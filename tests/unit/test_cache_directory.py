@@ -8,20 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import sandbox
 
 from devicelogin.tokens import access_cache, cache_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import sandbox
+
 
 MEMORY = Path("/dev/shm")
-
-
-@pytest.fixture
-def box() -> Iterator[sandbox.Box]:
-    with sandbox.opened() as opened:
-        yield opened
 
 
 def on_a_disk() -> Path:
