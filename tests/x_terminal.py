@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: Foreground, background, and what the scheme makes of the colours 0 to 15 that a program may ask for by name.
-SCHEMES = {
+Scheme = tuple[str, str, dict[int, str]]
+
+SCHEMES: dict[str, Scheme] = {
     "dark": ("#d0d0d0", "#000000", {}),
     "light": ("#202020", "#ffffff", {}),
     "solarized": ("#839496", "#002b36", {0: "#073642", 7: "#eee8d5", 8: "#002b36", 15: "#fdf6e3"}),
@@ -57,11 +59,11 @@ PATIENCE = 20.0
 
 
 @contextlib.contextmanager
-def display() -> Iterator[str]:
-    """Run a screen in memory; yields its name. The server chooses the number, so that several may run at a time."""
+def display(size: str = "1100x860") -> Iterator[str]:
+    """Run a screen in memory of `size` pixels; yields its name. The server chooses the number, so that several may run at a time."""
     read_end, write_end = os.pipe()
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write_end), "-screen", "0", "1100x860x24", "-nolisten", "tcp"],
+        ["Xvfb", "-displayfd", str(write_end), "-screen", "0", f"{size}x24", "-nolisten", "tcp"],
         pass_fds=[write_end],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -84,7 +86,7 @@ def terminal(
     command: Sequence[str],
     *,
     size: str = "80x24",
-    scheme: str = "dark",
+    scheme: str | Scheme = "dark",
     font: Sequence[str] = tuple(FONTS["DejaVu"]),
     around: str = "plain",
     term: str = "xterm-256color",
@@ -94,7 +96,7 @@ def terminal(
 
     The sockets of tmux and screen lie under `home`.
     """
-    foreground, background, palette = SCHEMES[scheme]
+    foreground, background, palette = SCHEMES[scheme] if isinstance(scheme, str) else scheme
     look = ["-fg", foreground, "-bg", background]
     look += [part for number, colour in palette.items() for part in ("-xrm", f"XTerm*color{number}: {colour}")]
     look += [part for resource in resources for part in ("-xrm", resource)]
@@ -126,9 +128,9 @@ def terminal(
         program.wait(10)
 
 
-def picture(shown_on: str, target: Path) -> Path:
-    """Write what stands on the screen into `target`."""
-    subprocess.run(["import", "-display", shown_on, "-window", "root", target], check=True, timeout=30)
+def picture(shown_on: str, target: Path, window: str = "root") -> Path:
+    """Write what stands on the screen, or in the window of that title, into `target`."""
+    subprocess.run(["import", "-display", shown_on, "-window", window, target], check=True, timeout=30)
     return target
 
 
