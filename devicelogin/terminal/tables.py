@@ -10,7 +10,7 @@ import datetime as dt
 import io
 from typing import TYPE_CHECKING, NamedTuple
 
-from devicelogin import clock, redaction
+from devicelogin import clock, hints, redaction
 from devicelogin.terminal import screen as screens
 
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ def status_table(
                 screen.line()
             _write(screen, _block(status, forecast, moment), labels=True)
     elif screen.is_terminal:
-        _write(screen, _rows(statuses, forecasts, moment, protected=False), labels=False)
-        _write_protections(screen, statuses)
+        _write(screen, _rows(statuses, forecasts, moment, whole=False), labels=False)
+        _write_remarks(screen, statuses)
     else:
-        _write(screen, _rows(statuses, forecasts, moment, protected=True), labels=False)
+        _write(screen, _rows(statuses, forecasts, moment, whole=True), labels=False)
 
 
 def _block(status: SignInStatus, forecast: Forecast, now: float) -> list[list[_Cell]]:
@@ -91,38 +91,59 @@ def _block(status: SignInStatus, forecast: Forecast, now: float) -> list[list[_C
 
 
 def _rows(
-    statuses: Sequence[SignInStatus], forecasts: Sequence[Forecast], now: float, *, protected: bool
+    statuses: Sequence[SignInStatus], forecasts: Sequence[Forecast], now: float, *, whole: bool
 ) -> list[list[_Cell]]:
-    """Return several profiles as a table with a heading, a profile a row; with what protects them, if `protected`."""
+    """Return several profiles as a table with a heading, a profile a row.
+
+    If `whole`, a row has all there is to say: full names, why somebody has to sign in, what protects the secret.
+    """
     rows = [[_Cell(heading, "bold") for heading in _HEADINGS]]
     for status, forecast in zip(statuses, forecasts, strict=True):
         is_well = status.sign_in is not None and not status.needs_login
         place = _place(status.sign_in.location) if status.sign_in is not None else "-"
         worry = _COLOURS.get(forecast.level, "")
-        who = _who(status) if is_well else f"{_who(status)} ({_state(status)})"
+        who, until = _who(status), _until(status, forecast)
+        if whole:
+            who = who if is_well else f"{who} ({_state(status)})"
+            place += f" ({status.protection})" if status.protection else ""
+        else:
+            who = status.sign_in.account.username if status.sign_in is not None else who
+            until = until if is_well else _state(status).partition(":")[0]
         cells = (
             (status.profile, ""),
-            (who, "" if is_well else worry),
-            (f"{place} ({status.protection})" if status.protection and protected else place, ""),
+            (who, worry if whole and not is_well else ""),
+            (place, ""),
             (_ago(status.times.last_refreshed, now) if status.times is not None else "-", ""),
-            (_until(status, forecast), worry),
+            (until, worry),
         )
         rows.append([_Cell(redaction.printable(text), colour) for text, colour in cells])
     return rows
 
 
-def _write_protections(screen: Screen, statuses: Sequence[SignInStatus]) -> None:
-    """Write below a table what protects the secrets, each sentence once: in a column it would take ten lines."""
+def _write_remarks(screen: Screen, statuses: Sequence[SignInStatus]) -> None:
+    """Write below a table why somebody has to sign in, and what protects the secrets, each sentence once.
+
+    In columns they would take ten lines each.
+    """
     profiles: dict[str, list[str]] = {}
     for status in statuses:
         if status.protection:
             profiles.setdefault(status.protection, []).append(status.profile)
+    remarks = [f"{status.profile}: {_remedy(status)}" for status in statuses if status.reason]
     for protection, names in profiles.items():
-        screen.line()
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        text = f"{', '.join(names[:_NAMED])}{more}: {protection}"
-        for line in screens.wrapped(redaction.printable(text, limit=1000), screen.columns - 1):
+        remarks.append(f"{', '.join(names[:_NAMED])}{more}: {protection}")
+    for remark in remarks:
+        screen.line()
+        for line in screens.wrapped(redaction.printable(remark, limit=1000), screen.columns - 1):
             screen.line(line)
+
+
+def _remedy(status: SignInStatus) -> str:
+    """Return why a sign-in is not well, and the command that mends it where signing in does."""
+    if status.state == "unreadable":
+        return str(status.reason)
+    return f"{status.reason}; sign in: {hints.login(status.profile)}"
 
 
 def _until(status: SignInStatus, forecast: Forecast) -> str:

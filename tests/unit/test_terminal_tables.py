@@ -213,10 +213,24 @@ def test_a_sign_in_that_ends_soon_is_coloured_and_says_so_in_words(days, colour,
 def test_a_sign_in_that_is_over_is_red_in_its_state():
     """There is no forecast any more, so the state is what is coloured."""
     over = status("p", needs_login=True, reason="it was revoked")
-    for statuses in ([over], [over, status("q")]):
+    for statuses, state in ([over], "sign-in needed: it was revoked"), ([over, status("q")], "sign-in needed"):
         [line] = [line for line in written(terminal(200), statuses).splitlines() if "\x1b[31m" in line]
-        assert "sign-in needed: it was revoked" in line
+        assert re.search(rf"\x1b\[31m{state} *\x1b\[0m", line)
     assert "lasts" not in written(pipe(), [over])
+
+
+def test_why_somebody_has_to_sign_in_stands_below_the_table_with_the_command():
+    """In the table it would take ten lines; a pipe has it in the row, where grep finds it."""
+    over = status("p", needs_login=True, reason="it was revoked")
+    unreadable = models.SignInStatus(profile="r", state="unreadable", reason="others may write to /etc/r")
+    lines = written(terminal(80, NO_COLOR="1"), [over, status("q"), unreadable]).splitlines()
+    assert lines[1].split() == ["p", "ada@contoso.com", "sealed", "file", "3", "days", "ago", "sign-in", "needed"]
+    assert lines[3].split() == ["r", "unknown", "-", "-", "cannot", "be", "read"]
+    assert "p: it was revoked; sign in: devicelogin login --profile p" in lines
+    assert "r: others may write to /etc/r" in lines
+    piped = written(pipe(), [over, unreadable]).splitlines()
+    assert "Ada Lovelace <ada@contoso.com> (sign-in needed: it was revoked)" in piped[1]
+    assert "unknown (cannot be read: others may write to /etc/r)" in piped[2]
 
 
 @pytest.mark.parametrize(
