@@ -140,7 +140,8 @@ class Visit:
                 f"{found.origin} does not offer the device flow: it names no device_authorization_endpoint",
                 hint="ask its operator to switch the device flow on (OAuth 2.0 Device Authorization Grant)",
             )
-        return self._about.green("authority", f"offers the device flow; issuer {found.issuer}")
+        # The issuer alone is as long as a line, and says little to whom nothing is wrong.
+        return self._about.green("authority", "offers the device flow", details=(f"issuer {found.issuer}",))
 
 
 def _addresses(addresses: tuple[str, ...]) -> str:
