@@ -49,9 +49,9 @@ def give_credential(home: Path, content: bytes = KEY, name: str = key_credential
     return {"CREDENTIALS_DIRECTORY": str(directory)}
 
 
-def write_command(home: Path, *command: str) -> None:
+def write_command(home: Path, *command: str, profile: str = "default") -> None:
     """Write `key = [...]` into the profile."""
-    file = Path(profile_paths(home).profile_file)
+    file = Path(profile_paths(home, profile).profile_file)
     file.parent.mkdir(mode=0o700, exist_ok=True)
     file.write_text(f"key = {json.dumps(command)}\n")
 
@@ -63,10 +63,11 @@ def sealed(home: Path, key: str, supply: key_sources.KeySupply | None = None) ->
 
 
 def prepared(home: Path, key: str) -> key_sources.KeySupply:
-    """Return a supply with which the key source `key` works."""
+    """Return a supply with which the key source `key` works for the profiles `default` and `work`."""
     supply = key_sources.KeySupply(give_credential(home) if key == "credential" else {"PATH": os.environ["PATH"]})
     if key == "command":
-        write_command(home, "printf", "%s", KEY.decode())
+        for profile in ("default", "work"):
+            write_command(home, "printf", "%s", KEY.decode(), profile=profile)
     if key == "passphrase":
         supply.passphrase = PASSPHRASE
     return supply

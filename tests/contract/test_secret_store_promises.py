@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import keyring_session
 import pytest
+import sealing
 
 from devicelogin import errors, models, secret_store
 from devicelogin.secret_store import sealed_file, slots
-from devicelogin.settings import paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,23 +111,44 @@ class SecretStorePromises:
             assert "canary-secret" not in repr(shown)
 
 
-def profile_paths(home: Path, profile: str = "default") -> paths.ProfilePaths:
-    """Return the paths of `profile` under `home`."""
-    return paths.locate({"DEVICELOGIN_HOME": str(home)}).of(profile)
-
-
-class TestSealedFile(SecretStorePromises):
-    """The sealed file, bound to nothing."""
+class SealedFilePromises(SecretStorePromises):
+    """What every sealed file promises. A subclass names its key source."""
 
     too_long = sealed_file.LONGEST + 1
+    key: str
 
     @pytest.fixture
     def store_of(self, tmp_path: Path) -> Callable[..., secret_store.SecretStore]:
-        """Open the store of a profile."""
-        location = models.StoreLocation(kind="file", key="file", bind="none")
+        """Open the store of a profile, for which the key is there."""
+        supply = sealing.prepared(tmp_path, self.key)
+        location = models.StoreLocation(kind="file", key=self.key, bind="none")
         return lambda profile="default", name="record": secret_store.open_store(
-            location, profile_paths(tmp_path, profile), name=name
+            location, sealing.profile_paths(tmp_path, profile), name=name, supply=supply
         )
+
+
+class TestSealedFile(SealedFilePromises):
+    """The sealed file with a key file, bound to nothing."""
+
+    key = "file"
+
+
+class TestSealedFileWithCredential(SealedFilePromises):
+    """The sealed file in a unit of systemd that has the credential."""
+
+    key = "credential"
+
+
+class TestSealedFileWithCommand(SealedFilePromises):
+    """The sealed file with the key that a command prints."""
+
+    key = "command"
+
+
+class TestSealedFileWithPassphrase(SealedFilePromises):
+    """The sealed file with a passphrase that was typed."""
+
+    key = "passphrase"
 
 
 class TestSealedFileOfOneMachine(SecretStorePromises):
@@ -142,59 +163,7 @@ class TestSealedFileOfOneMachine(SecretStorePromises):
         (tmp_path / "etc" / "machine-id").write_text("0123456789abcdef" * 2 + "\n")
         location = models.StoreLocation(kind="file", key="file", bind="machine")
         return lambda profile="default", name="record": sealed_file.SealedFile(
-            location, profile_paths(tmp_path, profile), name, machine_root=str(tmp_path)
-        )
-
-
-class TestSealedFileWithCredential(SecretStorePromises):
-    """The sealed file in a unit of systemd that has the credential."""
-
-    too_long = sealed_file.LONGEST + 1
-
-    @pytest.fixture
-    def store_of(self, tmp_path: Path) -> Callable[..., secret_store.SecretStore]:
-        """Open the store of a profile."""
-        credentials = tmp_path / "credentials"
-        credentials.mkdir(mode=0o700)
-        (credentials / "devicelogin.key").write_bytes(b"0123456789abcdef")
-        (credentials / "devicelogin.key").chmod(0o400)
-        supply = secret_store.KeySupply({"CREDENTIALS_DIRECTORY": str(credentials)})
-        location = models.StoreLocation(kind="file", key="credential", bind="none")
-        return lambda profile="default", name="record": secret_store.open_store(
-            location, profile_paths(tmp_path, profile), name=name, supply=supply
-        )
-
-
-class TestSealedFileWithCommand(SecretStorePromises):
-    """The sealed file with the key that a command prints."""
-
-    too_long = sealed_file.LONGEST + 1
-
-    @pytest.fixture
-    def store_of(self, tmp_path: Path) -> Callable[..., secret_store.SecretStore]:
-        """Open the store of a profile, in each of which the command stands."""
-        (tmp_path / "config").mkdir(mode=0o700)
-        for profile in ("default", "work"):
-            (tmp_path / "config" / f"{profile}.toml").write_text('key = ["echo", "0123456789abcdef"]\n')
-        location = models.StoreLocation(kind="file", key="command", bind="none")
-        return lambda profile="default", name="record": secret_store.open_store(
-            location, profile_paths(tmp_path, profile), name=name
-        )
-
-
-class TestSealedFileWithPassphrase(SecretStorePromises):
-    """The sealed file with a passphrase that was typed."""
-
-    too_long = sealed_file.LONGEST + 1
-
-    @pytest.fixture
-    def store_of(self, tmp_path: Path) -> Callable[..., secret_store.SecretStore]:
-        """Open the store of a profile, whose passphrase is known."""
-        supply = secret_store.KeySupply({})
-        supply.passphrase = "correct horse battery"
-        location = models.StoreLocation(kind="file", key="passphrase", bind="none")
-        return lambda profile="default", name="record": secret_store.open_store(
-            location, profile_paths(tmp_path, profile), name=name, supply=supply
+            location, sealing.profile_paths(tmp_path, profile), name, machine_root=str(tmp_path)
         )
 
 
@@ -225,11 +194,12 @@ class _SlotsStore:
 
     def load(self) -> models.SecretRecord | None:
         """Load."""
-        return slots.load(self._items, self._prefix)
+        found = slots.load(self._items, self._prefix)
+        return models.SecretRecord(generation=found.generation, text=found.text) if found is not None else None
 
     def save(self, wanted: models.SecretRecord) -> None:
         """Save."""
-        slots.save(self._items, self._prefix, wanted)
+        slots.save(self._items, self._prefix, slots.Record(wanted.generation, wanted.text))
 
     def delete(self) -> None:
         """Delete."""
@@ -272,7 +242,7 @@ class TestGnomeKeyring(SecretStorePromises):
 
         def store_of(profile: str = "default", name: str = "record") -> secret_store.SecretStore:
             location = models.StoreLocation(kind="keyring", service=str(tmp_path), user=profile)
-            return secret_store.open_store(location, profile_paths(tmp_path, profile), name=name)
+            return secret_store.open_store(location, sealing.profile_paths(tmp_path, profile), name=name)
 
         yield store_of
         left = session.items(str(tmp_path))

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import conftest
 import pytest
+from sealing import profile_paths
 
 from devicelogin import errors, models, private_files, secret_store
 from devicelogin.secret_store import key_sources, machine, sealed_file
-from devicelogin.settings import paths
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,11 +23,6 @@ if TYPE_CHECKING:
 CANARY = "canary-refresh-token-0123456789"
 RECORD = models.SecretRecord(generation=7, text=CANARY * 50)
 MACHINE_ID = "0123456789abcdef" * 2
-
-
-def profile_paths(home: Path, profile: str = "default") -> paths.ProfilePaths:
-    """Return the paths of `profile` under `home`."""
-    return paths.locate({"DEVICELOGIN_HOME": str(home)}).of(profile)
 
 
 def sealed(home: Path, profile: str = "default", name: str = "record", bind: str = "none") -> sealed_file.SealedFile:
