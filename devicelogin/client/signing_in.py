@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from devicelogin import authority, clock, clouds, errors, explain, hints, models, msal_client, secret_store, settings
 from devicelogin.client import preparing, unfinished
-from devicelogin.signin import device_flow, id_token, scopes
+from devicelogin.signin import device_flow, scopes, signing_keys
 from devicelogin.terminal import verification_uri
 from devicelogin.tokens import cache_directory
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from devicelogin.client import observing
     from devicelogin.client.workplace import Workplace
     from devicelogin.settings import resolve
+    from devicelogin.signin import id_token
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,6 @@ def login(work: Workplace, options: Options, observer: observing.Observer) -> mo
         preparing.try_profile(work, chosen)
         store = preparing.choose_store(work, chosen, old, patient=options.patient)
         preparing.check_room(work, store, old)
-        old = old or preparing.sign_in_of_record(work, store)
         for note in chosen.notes:
             observer.note(note)
         return _Login(work, chosen, client_id, store, old, options, observer).run()
@@ -85,6 +85,7 @@ class _Login:
         self._old = old
         self._options = options
         self._observer = observer
+        self._keys: id_token.KeySet | None = None
 
     def run(self) -> models.SignIn:
         with self._work.connect(self._chosen.ca_file.value) as http:
@@ -94,16 +95,16 @@ class _Login:
                 raise _no_device_flow(provider)
             if provider.is_oidc and provider.other_hosts():
                 self._observer.note(f"{provider.origin} sends sign-ins to {', '.join(provider.other_hosts())} as well")
-            keys = id_token.request_keys(http, provider)
+            published = signing_keys.request_keys(http, provider)
             client = msal_client.MsalClient(http, provider, client_id=self._client_id, profile=self._work.profile)
-            answer, wait = self._wait_for_approval(client, provider)
-            account = self._checked_account(http, provider, keys, answer, wait)
+            answer, wait = self._wait_for_approval(client, provider, published)
+            account = self._checked_account(http, provider, answer, wait)
         self._check_person(account)
         # A cron job may hold the lock for a while; the approval is worth waiting for it as long as the code would last.
         return self._keep(provider, answer, account, wait_seconds=max(wait.remaining(), secret_store.WAIT_SECONDS))
 
     def _wait_for_approval(
-        self, client: msal_client.MsalClient, provider: authority.Provider
+        self, client: msal_client.MsalClient, provider: authority.Provider, published: signing_keys.Published
     ) -> tuple[models.TokenAnswer, device_flow.Wait]:
         """Show a code, and new ones where the observer wishes that; return the answer, and the wait that brought it."""
         scopes_asked = self._chosen.scopes.value
@@ -114,6 +115,8 @@ class _Login:
             )
             verification_uri.require_clean(authorization.verification_uri)
             self._observer.show(authorization, provider, self._chosen.authority_choice)
+            if self._keys is None:
+                self._keys = self._get_ready(published)
             try:
                 return wait.for_approval(client.poll), wait
             except errors.LoginNotCompletedError as error:
@@ -121,15 +124,24 @@ class _Login:
                     raise
             authorization = wait.for_new_code(lambda: client.request_device_code(scopes_asked))
 
+    def _get_ready(self, published: signing_keys.Published) -> id_token.KeySet:
+        """Do what only the end needs, and no code should wait for: the person has just begun to type."""
+        from devicelogin.signin import id_token
+
+        if self._old is None:
+            self._old = preparing.sign_in_of_record(self._work, self._store)
+        return id_token.read_keys(published)
+
     def _checked_account(
         self,
         http: http_session.HttpSession,
         provider: authority.Provider,
-        keys: id_token.KeySet,
         answer: models.TokenAnswer,
         wait: device_flow.Wait,
     ) -> models.Account:
         """Return who signed in. A person has approved by now, so trouble with fetching keys is waited out."""
+        from devicelogin.signin import id_token
+
         if answer.id_token is None:
             raise errors.BadAnswerError(
                 f"{provider.origin} did not say who signed in (no ID token); nothing was saved",
@@ -142,10 +154,10 @@ class _Login:
                 hint="let the app registration allow the scope offline_access, then run devicelogin login again",
                 code="no_refresh_token",
             )
-        failures = 0
-        while keys.find(id_token.key_name(answer.id_token)) is None:
+        failures, keys = 0, self._keys
+        while keys is None or keys.find(id_token.key_name(answer.id_token)) is None:
             try:
-                keys = id_token.request_keys(http, provider)
+                keys = id_token.read_keys(signing_keys.request_keys(http, provider))
                 break
             except (errors.TryLaterError, errors.BadAnswerError) as error:
                 if wait.remaining() <= 0:

@@ -1,4 +1,4 @@
-"""The child process that talks to a keyring; with `secret_service`, the only module that imports `keyring`.
+"""The child process that talks to a keyring; the only module that imports `keyring`.
 
 A keyring may hang for ever and threads cannot be killed, so each load, save, delete or probe is one process, killed at
 its deadline (design decision D2). It reads one JSON object from stdin and writes one to stdout, secrets included: never
@@ -7,23 +7,25 @@ to arguments or the environment. Run it as `python -P -m devicelogin.secret_stor
 The backend is a class that we instantiate ourselves: neither `PYTHON_KEYRING_BACKEND` nor `keyringrc.cfg` nor a package
 that happens to be installed chooses it. What an exception of a backend says stays here, because it may quote a secret;
 only its kind goes out.
+
+Every sign-in and every refresh waits for this process and pays for its imports, so they are few; on Linux `keyring` itself
+is not among them, see `secret_service`.
 """
 
 from __future__ import annotations
 
 import ctypes
-import importlib
+import gc
 import json
 import os
-import random
 import signal
-import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from devicelogin import errors, models
+from devicelogin import errors
 from devicelogin.secret_store import slots
+from devicelogin.secret_store.refusal import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,15 +53,6 @@ _PROBE_NAME = "probe"
 #: As long as the record of an Entra sign-in is.
 _PROBE_LENGTH = 3000
 _PR_SET_PDEATHSIG = 1
-
-
-class _RefusedError(Exception):
-    """A keyring cannot be used; `reason` is one of those that `keyring_store` has words for."""
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.detail = detail
 
 
 class _BackendItems:
@@ -104,6 +97,7 @@ class _BackendItems:
 
 def main() -> int:
     """Do what stdin asks for and answer on stdout. Returns the exit code."""
+    gc.disable()  # for what takes a tenth of a second and is over
     _die_with_parent()
     answer_to = os.dup(1)
     # A backend that prints must not print into our answer.
@@ -121,14 +115,13 @@ def main() -> int:
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
     try:
-        name, backend = _open_backend(request["kind"], request["backend"])
-        items = _BackendItems(backend, request["service"])
+        name, items = _open_items(request["kind"], request["backend"], request["service"])
         prefix = f"{request['user']}/"
         answer = _OPERATIONS[request["operation"]](items, prefix, request)
         answer["backend"] = name
     except errors.DeviceLoginError as error:
         return {"error": type(error).__name__, "message": error.message, "hint": error.hint, "code": error.code}
-    except _RefusedError as error:
+    except RefusedError as error:
         return {"reason": error.reason, "detail": error.detail}
     except Exception as error:  # backends raise whatever their libraries raise
         return {"reason": _reason(error), "detail": _kind(error)}
@@ -143,7 +136,7 @@ def _load(items: slots.Items, prefix: str, request: dict[str, Any]) -> dict[str,
 
 
 def _save(items: slots.Items, prefix: str, request: dict[str, Any]) -> dict[str, Any]:
-    record = models.SecretRecord(generation=request["generation"], text=slots.from_ascii(request["text"]))
+    record = slots.Record(request["generation"], slots.from_ascii(request["text"]))
     slots.save(items, f"{prefix}{request['name']}/", record)
     return {}
 
@@ -160,14 +153,14 @@ def _probe(items: slots.Items, prefix: str, _: dict[str, Any]) -> dict[str, Any]
     except errors.StoreUnusableError as error:
         if error.code != "lost":
             raise
-        time.sleep(random.uniform(0.05, 0.3))  # noqa: S311 - only so that the two do not meet again
+        time.sleep(0.05 + os.urandom(1)[0] / 1000)  # each waits another while, so that the two do not meet again
         _probe_once(items, prefix)
     return {}
 
 
 def _probe_once(items: slots.Items, prefix: str) -> None:
     name = f"{prefix}{_PROBE_NAME}/"
-    record = models.SecretRecord(generation=1, text=os.urandom(_PROBE_LENGTH // 2).hex())
+    record = slots.Record(1, os.urandom(_PROBE_LENGTH // 2).hex())
     slots.delete(items, name)
     slots.save(items, name, record)
     loaded = slots.load(items, name)
@@ -184,22 +177,30 @@ _OPERATIONS: dict[str, Callable[[slots.Items, str, dict[str, Any]], dict[str, An
 }
 
 
-def _open_backend(kind: str, name: str | None) -> tuple[str, keyring_backend.KeyringBackend]:
+def _open_items(kind: str, name: str | None, service: str) -> tuple[str, slots.Items]:
     """Return the backend `name`, or for None the first of the allowed ones that is viable here, after its full name."""
     allowed = _allowed_here()
     if kind != "keyring":
-        return _viable(name or "")
+        return _viable(name or "", service)
     if name is not None and name not in (*allowed, KWALLET):
-        raise _RefusedError("refused", name)
+        raise RefusedError("refused", name)
     for candidate in [name] if name else allowed:
         try:
-            return _viable(candidate)
-        except _RefusedError as error:
+            return _secret_service(service) if candidate == _SECRET_SERVICE else _viable(candidate, service)
+        except RefusedError as error:
             if error.reason not in {"no-class", "not-viable"}:
                 raise
             if _is_bus_dead(error):
-                raise _RefusedError("dead-bus") from error
-    raise _RefusedError("no-bus" if _lacks_bus() else "no-backend")
+                raise RefusedError("dead-bus") from error
+    raise RefusedError("no-bus" if _lacks_bus() else "no-backend")
+
+
+def _secret_service(service: str) -> tuple[str, slots.Items]:
+    try:
+        from devicelogin.secret_store import secret_service
+    except ImportError as error:
+        raise RefusedError("no-class", f"{_SECRET_SERVICE}: {type(error).__name__}") from error
+    return _SECRET_SERVICE, secret_service.Items(service)
 
 
 def _allowed_here() -> tuple[str, ...]:
@@ -209,36 +210,29 @@ def _allowed_here() -> tuple[str, ...]:
     return ALLOWED[system]
 
 
-def _viable(name: str) -> tuple[str, keyring_backend.KeyringBackend]:
+def _viable(name: str, service: str) -> tuple[str, slots.Items]:
+    import importlib
+
     from keyring import backend as keyring_backend
 
     module_name, _, class_name = name.rpartition(".")
     if name.startswith(REFUSED_PREFIXES):
-        raise _RefusedError("refused", name)
+        raise RefusedError("refused", name)
     try:
         found = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise _RefusedError("no-class", f"{name}: {type(error).__name__}") from error
+        raise RefusedError("no-class", f"{name}: {type(error).__name__}") from error
     if not (isinstance(found, type) and issubclass(found, keyring_backend.KeyringBackend)):
-        raise _RefusedError("no-class", f"{name}: not a keyring backend")
+        raise RefusedError("no-class", f"{name}: not a keyring backend")
     # SECURITY: an alias or a subclass of a refused class is refused as well.
     for ancestor in found.__mro__:
         if _full_name(ancestor).startswith(REFUSED_PREFIXES):
-            raise _RefusedError("refused", _full_name(ancestor))
+            raise RefusedError("refused", _full_name(ancestor))
     try:
-        return _full_name(found), _working(found)
+        found.priority  # noqa: B018 - reading it is how keyring says that a backend cannot work here
     except RuntimeError as error:
-        raise _RefusedError("not-viable", name) from error
-
-
-def _working(kind: type[keyring_backend.KeyringBackend]) -> keyring_backend.KeyringBackend:
-    """Return a backend of this class. Raises RuntimeError where it says that it cannot work here."""
-    if _full_name(kind) == _SECRET_SERVICE:
-        from devicelogin.secret_store import secret_service
-
-        return secret_service.Keyring()
-    kind.priority  # noqa: B018 - reading it is how keyring says that a backend cannot work here
-    return kind()
+        raise RefusedError("not-viable", name) from error
+    return _full_name(found), _BackendItems(found(), service)
 
 
 def _lacks_bus() -> bool:
@@ -252,28 +246,33 @@ _NOBODY_LISTENS = (FileNotFoundError, ConnectionRefusedError, PermissionError)
 
 def _reason(error: Exception) -> str:
     """Return which of `keyring_store`'s reasons `error` is. Looks at types and codes, and at one text of keyring's."""
-    from keyring import errors as keyring_errors
+    import subprocess
 
-    if isinstance(error, keyring_errors.InitError) and "Failed to create the collection" in str(error):
+    if isinstance(error, _errors_of("keyring", "InitError")) and "Failed to create the collection" in str(error):
         return "no-collection"
     if type(error).__name__ == "SecretServiceNotAvailableException" or _bus_error(error) == _NO_SESSION:
         return "died"
-    if type(error).__name__ == "LockedException":
-        return "locked"
     if _is_bus_dead(error):
         return "dead-bus"
     if _first_number(error) == _WINDOWS_NO_SUCH_LOGON_SESSION:
         return "no-logon-session"
-    reasons: tuple[tuple[type[Exception], str], ...] = (
-        (keyring_errors.KeyringLocked, "locked"),
-        (keyring_errors.InitError, "no-backend"),
-        (keyring_errors.NoKeyringError, "no-backend"),
+    reasons: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
+        (_errors_of("keyring", "KeyringLocked"), "locked"),
+        (_errors_of("secretstorage", "LockedException"), "locked"),
+        (_errors_of("keyring", "InitError"), "no-backend"),
+        (_errors_of("keyring", "NoKeyringError"), "no-backend"),
         (ImportError, "import"),
         (subprocess.CalledProcessError, "program"),
         (ConnectionError, "died"),
         (EOFError, "died"),
     )
     return next((reason for kind, reason in reasons if isinstance(error, kind)), "failed")
+
+
+def _errors_of(package: str, name: str) -> tuple[type[Exception], ...]:
+    """Return the class of that name, nothing where the package was not loaded and so cannot have raised it."""
+    module = sys.modules.get(f"{package}.errors") or sys.modules.get(f"{package}.exceptions")
+    return (getattr(module, name),) if module is not None else ()
 
 
 def _is_bus_dead(error: BaseException | None) -> bool:
@@ -293,6 +292,8 @@ _WINDOWS_NO_SUCH_LOGON_SESSION = 1312
 
 def _kind(error: Exception) -> str:
     """Return the kind of `error` without its text: class, D-Bus error name, number; of a program its name and status."""
+    import subprocess
+
     if isinstance(error, subprocess.CalledProcessError):
         program = error.cmd[0] if isinstance(error.cmd, (list, tuple)) and error.cmd else "it"
         return f"{os.path.basename(str(program))} ended with exit status {error.returncode}"

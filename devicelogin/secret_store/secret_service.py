@@ -1,21 +1,32 @@
-"""The backend of keyring for the Secret Service (gnome-keyring, KeePassXC and others), on one connection for a whole process.
+"""The Secret Service (gnome-keyring, KeePassXC and others) as `slots.Items`: keyring's items, on one connection for all.
 
-keyring connects to the session bus anew for each get, set and delete: some forty times in a sign-in. That is slow, and it is
-not harmless. gnome-keyring 42 to 50 registers a new client in an idle callback of a higher priority than the request's; if
-it is woken by one connection's end in the very moment in which the next one's first request comes in, it handles the
-request first, finds no client and aborts, and the desktop's keyring is gone ("gkd_secret_service_get_pkcs11_session:
-assertion 'client' failed": <https://github.com/basecamp/hey-cli/issues/352>). On a busy machine that was one `login` in fifty.
-So there is one connection, and what it asks first is a question that needs no client.
+Items are those that keyring's own backend makes and finds, so `keyring get devicelogin NAME` shows them. It is not that
+backend which is used, because it connects to the session bus anew for each get, set and delete: some fifty times in a trial.
+That is slow, and it is not harmless. gnome-keyring 42 to 50 registers a new client in an idle callback of a higher priority
+than the request's; if it is woken by one connection's end in the very moment in which the next one's first request comes
+in, it handles the request first, finds no client and aborts, and the desktop's keyring is gone
+("gkd_secret_service_get_pkcs11_session: assertion 'client' failed": <https://github.com/basecamp/hey-cli/issues/352>). On a
+busy machine that was one `login` in fifty. So there is one connection, and what it asks first needs no client.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING
 
 import jeepney
 import secretstorage
-from keyring import errors as keyring_errors
-from keyring.backends import SecretService
+from secretstorage import util
+
+from devicelogin.secret_store.refusal import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jeepney.io import blocking
+
+#: The attribute by which keyring marks its items.
+_APPLICATION = "Python keyring library"
 
 _PING = jeepney.new_method_call(
     jeepney.DBusAddress(
@@ -25,44 +36,66 @@ _PING = jeepney.new_method_call(
 )
 
 
-class Keyring(SecretService.Keyring):
-    """The default collection of the Secret Service. Raises RuntimeError, as `priority` does, where there is none."""
+class Items:
+    """The items of one service in the default collection. Raises RefusedError, and what `secretstorage` raises."""
 
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # keyring has no types there
-        try:
-            connection = secretstorage.dbus_init()
-            if not secretstorage.check_service_availability(connection):
-                raise RuntimeError("the Secret Service is neither running nor can the bus start it")
-            connection.send_and_get_reply(_PING)  # an error is an answer as well
-        except secretstorage.SecretStorageException as error:
-            raise RuntimeError("the session bus cannot be reached") from error
-        self._connection: Any = _KeptOpen(connection)
-        self._collection: secretstorage.Collection | None = None
+    def __init__(self, service: str) -> None:
+        self._service = service
+        connection = _connected()
+        self._collection = _default_collection(connection)
+        # Without it each item would agree on a key of its own.
+        self._collection.session = util.open_session(connection)
 
-    def get_preferred_collection(self) -> secretstorage.Collection:
-        """Return the default collection, unlocked. Raises keyring's InitError and KeyringLocked."""
-        if self._collection is None:
-            try:
-                collection = secretstorage.get_default_collection(self._connection)
-            except secretstorage.SecretStorageException as error:
-                raise keyring_errors.InitError("Failed to create the collection") from error
-            if collection.is_locked():
-                collection.unlock()
-                if collection.is_locked():
-                    raise keyring_errors.KeyringLocked("Failed to unlock the collection!")
-            self._collection = collection
-        return self._collection
+    def get(self, name: str) -> str | None:
+        """Return the text saved as `name`, None where there is none."""
+        for item in self._found(name):
+            if item.is_locked():
+                item.unlock()
+                if item.is_locked():
+                    raise RefusedError("locked")
+            return item.get_secret().decode()
+        return None
+
+    def set(self, name: str, value: str) -> None:
+        """Save `value` as `name`."""
+        label = f"Password for '{name}' on '{self._service}'"
+        attributes = {**self._attributes(name), "application": _APPLICATION}
+        self._collection.create_item(label, attributes, value.encode(), replace=True)
+
+    def delete(self, name: str) -> None:
+        """Delete `name`; that there is none is no error."""
+        for item in self._found(name):
+            item.delete()
+
+    def _found(self, name: str) -> Iterator[secretstorage.Item]:
+        return self._collection.search_items(self._attributes(name))
+
+    def _attributes(self, name: str) -> dict[str, str]:
+        return {"service": self._service, "username": name}
 
 
-class _KeptOpen:
-    """A connection that whoever borrows it cannot close: keyring closes its connection after each call."""
+def _connected() -> blocking.DBusConnection:
+    """Return a connection to a session bus that has a secret service, or can start one."""
+    try:
+        connection = secretstorage.dbus_init()
+    except secretstorage.SecretServiceNotAvailableException as error:
+        raise RefusedError("dead-bus" if os.environ.get("DBUS_SESSION_BUS_ADDRESS") else "no-bus") from error
+    if not secretstorage.check_service_availability(connection):
+        raise RefusedError("no-backend")
+    connection.send_and_get_reply(_PING)  # an error is an answer as well
+    return connection
 
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
-
-    def close(self) -> None:
-        """Leave it open; it ends with the process."""
+def _default_collection(connection: blocking.DBusConnection) -> secretstorage.Collection:
+    """Return the default collection, unlocked, if need be by a person."""
+    try:
+        collection = secretstorage.get_default_collection(connection)
+    except secretstorage.SecretServiceNotAvailableException as error:
+        raise RefusedError("died") from error
+    except secretstorage.SecretStorageException as error:
+        raise RefusedError("no-collection") from error
+    if collection.is_locked():
+        collection.unlock()
+        if collection.is_locked():
+            raise RefusedError("locked")
+    return collection

@@ -17,10 +17,9 @@ import contextlib
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from devicelogin import errors, models
+from devicelogin import errors
 
 #: How many ASCII characters does the smallest known keyring take (Windows: 1280)?
 PART_LENGTH = 1200
@@ -45,10 +44,20 @@ class Items(Protocol):
         """Delete `name`."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
+class Record(NamedTuple):
+    """What is kept: `Record` without its module, which is a tenth of what a process for one call needs."""
+
+    generation: int
+    text: str
+
+    def __repr__(self) -> str:
+        """Tell no secret."""
+        return f"Record(generation={self.generation})"
+
+
+class _Header(NamedTuple):
     sequence: int
-    count: int
+    parts: int
     generation: int
     digest: str
 
@@ -57,15 +66,14 @@ class _Header:
             {
                 "version": FORMAT_VERSION,
                 "sequence": self.sequence,
-                "count": self.count,
+                "count": self.parts,
                 "generation": self.generation,
                 "digest": self.digest,
             }
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Slot:
+class _Slot(NamedTuple):
     """What was found in one slot. `raw` is the header's text; `header` is None where that is missing or unreadable."""
 
     name: str
@@ -84,7 +92,7 @@ def from_ascii(text: str) -> str:
     return text.encode("ascii").decode("unicode_escape")
 
 
-def load(items: Items, prefix: str) -> models.SecretRecord | None:
+def load(items: Items, prefix: str) -> Record | None:
     """Return the newest complete record under `prefix`, None where there is none.
 
     Raises DataBadError where there is something, but nothing complete, or something of a newer version.
@@ -107,7 +115,7 @@ def load(items: Items, prefix: str) -> models.SecretRecord | None:
     )
 
 
-def save(items: Items, prefix: str, record: models.SecretRecord) -> None:
+def save(items: Items, prefix: str, record: Record) -> None:
     """Replace the record under `prefix`, read it back and sweep whatever a killed writer left.
 
     Raises StoreUnusableError where the record is too long (nothing was touched then) or is not there when it is read
@@ -182,26 +190,26 @@ def _read_slot(items: Items, name: str) -> _Slot:
         if data["version"] > FORMAT_VERSION:
             return _Slot(name, raw, None, is_newer_version=True)
         header = _Header(data["sequence"], data["count"], data["generation"], data["digest"])
-        numbers = (header.sequence, header.count, header.generation)
-        if not all(type(number) is int for number in numbers) or not 1 <= header.count <= MOST_PARTS:
+        numbers = (header.sequence, header.parts, header.generation)
+        if not all(type(number) is int for number in numbers) or not 1 <= header.parts <= MOST_PARTS:
             return _Slot(name, raw, None)
     except (ValueError, TypeError, KeyError, RecursionError):
         return _Slot(name, raw, None)
     return _Slot(name, raw, header)
 
 
-def _read_record(items: Items, slot: _Slot) -> models.SecretRecord | None:
+def _read_record(items: Items, slot: _Slot) -> Record | None:
     """Return the record of `slot`, None where it is not whole."""
     header = slot.header
     if header is None:
         return None
-    parts = [items.get(f"{slot.name}{number}") for number in range(1, header.count + 1)]
+    parts = [items.get(f"{slot.name}{number}") for number in range(1, header.parts + 1)]
     text = "".join(part for part in parts if part is not None)
     if None in parts or not text.isascii():
         return None
     if not hmac.compare_digest(_digest(header.sequence, header.generation, text), str(header.digest)):
         return None
-    return models.SecretRecord(generation=header.generation, text=from_ascii(text))
+    return Record(header.generation, from_ascii(text))
 
 
 def _newest_first(found: list[_Slot]) -> list[_Slot]:

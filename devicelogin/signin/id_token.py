@@ -15,7 +15,7 @@ from devicelogin import errors, models, redaction
 
 if TYPE_CHECKING:
     from devicelogin.authority import Provider
-    from devicelogin.http_session import HttpSession
+    from devicelogin.signin import signing_keys
 
 #: How far may the clocks of the two servers involved be apart (seconds)?
 LEEWAY = 600
@@ -31,8 +31,8 @@ _SHORTEST_RSA_KEY = 2048
 #: Which moment is none any more (seconds since 1970; the year 9999)?
 _END_OF_TIME = 253_000_000_000
 
-#: How many keys and how long a token do we look at?
-_MOST_KEYS, _LONGEST_TOKEN = 200, 100_000
+#: How long a token do we look at (characters)?
+_LONGEST_TOKEN = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +56,10 @@ class KeySet:
         return self.keys.get(kid)
 
 
-def request_keys(http: HttpSession, provider: Provider) -> KeySet:
-    """Fetch the provider's signing keys (JWK Set, RFC 7517). Raises BadAnswerError where there is none to use."""
-    answer = http.get_json(provider.jwks_uri, headers={"Accept": "application/json"})
-    listed = answer.body.get("keys")
+def read_keys(published: signing_keys.Published) -> KeySet:
+    """Return the keys that can be used. Raises BadAnswerError where there is none."""
     keys: dict[str, SigningKey] = {}
-    for entry in listed[:_MOST_KEYS] if answer.status == 200 and isinstance(listed, list) else ():
-        if (
-            not isinstance(entry, dict)
-            or entry.get("use", "sig") != "sig"
-            or entry.get("kty") not in {"RSA", "EC", "OKP"}
-        ):
-            continue
+    for entry in published.entries:
         try:
             key = jwt.PyJWK.from_dict(entry)
         except (jwt.PyJWTError, ValueError, TypeError, KeyError):
@@ -77,10 +69,7 @@ def request_keys(http: HttpSession, provider: Provider) -> KeySet:
         issuer = entry.get("issuer")
         keys[str(entry.get("kid", len(keys)))] = SigningKey(key, issuer if isinstance(issuer, str) else None)
     if not keys:
-        raise errors.BadAnswerError(
-            f"{answer.host} publishes no keys by which a sign-in could be checked",
-            hint=f"open it in a browser to see what answers there: {provider.jwks_uri}",
-        )
+        raise published.none_to_use()
     return KeySet(keys)
 
 

@@ -19,8 +19,8 @@ FILE = "`devicelogin login` to the code, file store"
 KEYRING = "`devicelogin login` to the code, keyring store"
 
 _PROGRAM = environments.CHECKOUT / "tests" / "bench" / "peer_programs" / "msal_message.py"
-#: What the recipe's message says last before the code, and we when all of the screen is drawn.
-_MESSAGE, _CODE = "enter the code", "the code expires in"
+#: What the recipe says before the code, in the same line; and what stands last on our screen.
+_MESSAGE, _CODE = "enter the code", "this machine."
 
 
 @dataclasses.dataclass(frozen=True)

@@ -169,7 +169,8 @@ def test_a_killed_writer_of_the_keyring_leaves_old_or_new(
 
         def look() -> models.SecretRecord | None:
             # What lies in the keyring, read by the layout's own rules; a process for each would only cost time.
-            return slots.load(_Snapshot(items()), "default/record/")
+            found = slots.load(_Snapshot(items()), "default/record/")
+            return models.SecretRecord(generation=found.generation, text=found.text) if found is not None else None
 
         def is_tidy() -> bool:
             names = sorted(items())

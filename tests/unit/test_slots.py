@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devicelogin import errors, models
+from devicelogin import errors
 from devicelogin.secret_store import slots
 
 PREFIX = "default/record/"
@@ -52,9 +52,9 @@ class Items:
         self.kept.pop(name, None)
 
 
-def record(generation: int, length: int = 3000) -> models.SecretRecord:
+def record(generation: int, length: int = 3000) -> slots.Record:
     """Return a record whose text belongs to its generation."""
-    return models.SecretRecord(generation=generation, text=(f"{generation} " * length)[:length])
+    return slots.Record(generation, (f"{generation} " * length)[:length])
 
 
 def slot_is_whole(kept: dict[str, str]) -> bool:
