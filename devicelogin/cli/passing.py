@@ -46,7 +46,7 @@ class _Line:
         view = screen.Screen(sys.stderr, environ=os.environ)
         text = f"devicelogin: {self._text}"
         with self._lock:
-            if self._is_over or not _is_in_foreground():
+            if self._is_over or not view.is_in_foreground:
                 return
             if view.is_plain:  # a line that is read aloud is not taken back
                 _write(text + "\n")
@@ -80,11 +80,3 @@ def _write(text: str) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(text)
         sys.stderr.flush()
-
-
-def _is_in_foreground() -> bool:
-    """Tell whether the terminal is ours to write on: behind a job in the background, a person types something else."""
-    try:
-        return os.tcgetpgrp(sys.stderr.fileno()) == os.getpgrp()
-    except (AttributeError, OSError, ValueError):
-        return True

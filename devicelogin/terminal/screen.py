@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 #: What is assumed of a terminal that does not tell its size (serial lines say 0 x 0)?
 _USUAL_SIZE = (80, 24)
 
+#: What is assumed of a window that was pulled shut? The last column stays free, so one alone would leave none.
+_LEAST = 2
+
 #: Which terminals may take a 256-colour sequence for something else (blinking), or may not know it at all?
 _PLAIN_PALETTES = ("linux", "vt", "ansi", "cons", "sun", "wy", "unknown")
 
@@ -80,9 +83,21 @@ class Screen:
         except (OSError, ValueError, AttributeError):
             size = 0
         if size > 0:
-            return size
+            return max(size, _LEAST)
         told = self._environ.get(variable, "")
-        return int(told) if told.isascii() and told.isdigit() and 0 < int(told) < 100_000 else _USUAL_SIZE[which]
+        is_usable = told.isascii() and told.isdigit() and 0 < int(told) < 100_000
+        return max(int(told), _LEAST) if is_usable else _USUAL_SIZE[which]
+
+    @property
+    def is_in_foreground(self) -> bool:
+        """Tell whether the terminal is ours to write on at any time: behind a job in the background, somebody types.
+
+        What is no terminal, or not that of this session, is nobody else's.
+        """
+        try:
+            return os.tcgetpgrp(self._stream.fileno()) == os.getpgrp()
+        except (AttributeError, OSError, ValueError):
+            return True
 
     @property
     def is_utf8(self) -> bool:

@@ -255,9 +255,14 @@ class SignInPrompt:
     def waiting(self, seconds_left: float, *, note: str | None = None) -> None:
         """Say how long the code still lives: in place on a terminal (call it once a second), a line a minute elsewhere.
 
-        `note` is a few words that stand behind it.
+        `note` is a few words that stand behind it. In the background as well it is a line a minute: a countdown would be
+        written over what a person types at their shell.
         """
-        self._redraw_if_broken()
+        is_behind = not self._screen.is_in_foreground
+        if is_behind:
+            self._countdown = ""
+        else:
+            self._redraw_if_broken()
         self._expires_in = max(self._expires_in, seconds_left)
         if not self._hint_was_given and self._expires_in - seconds_left >= BLOCKED_HINT_AFTER:
             self._hint_was_given = True
@@ -266,7 +271,7 @@ class SignInPrompt:
         if self._is_in_trouble and note is None:
             note = "network trouble, still trying"
         tail = f" ({redaction.printable(note)})" if note else ""
-        if self._screen.is_plain:
+        if self._screen.is_plain or is_behind:
             self._count_minutes(math.ceil(seconds / 60), tail)
             return
         text = self._countdown_text(f"{seconds // 60}:{seconds % 60:02}", tail)

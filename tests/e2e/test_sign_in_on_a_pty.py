@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import sandbox
 
-COUNTDOWN = "code expires in"
+COUNTDOWN = "Waiting for you to sign in"
 QUESTION = "The code has expired. Enter: a new one; Ctrl-C: end"
 #: What is said last, on a line of its own, when a signal has ended it?
 GOODBYES = [f"devicelogin: {how}; what was saved before is unchanged" for how in ("interrupted", "ended by a signal")]
@@ -48,6 +48,19 @@ if os.WIFSTOPPED(status):
     os.kill(child, 9)
     sys.exit(99)
 sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+#: The same, and whoever presses Enter at the shell gets the program to the foreground, as `fg` does.
+BROUGHT_BACK = """
+import fcntl, os, signal, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+child = os.fork()
+if child == 0:
+    os.setpgid(0, 0)
+    os.execv(sys.executable, sys.argv[1:])
+os.read(0, 1)
+os.tcsetpgrp(0, child)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 #: How long may it take until something is on the terminal (seconds)?
@@ -207,6 +220,25 @@ def test_in_the_background_nobody_is_asked(box: sandbox.Box) -> None:
     status, lines = session.end()
     assert status == 5
     assert QUESTION not in "\n".join(lines)
+
+
+def test_a_countdown_stands_in_the_foreground_alone(box: sandbox.Box) -> None:
+    """Behind `&` or `bg` somebody types at a shell: once a minute they are told, by a line. After `fg` it counts again."""
+    session = Session(box, become=BROUGHT_BACK)
+    session.wait_for("Waiting; the code expires in 15 minutes")
+    code = box.emulator.wait_for_code()
+    session.press(b"half a comm")
+    polls, end = box.emulator.count("token"), time.monotonic() + PATIENCE
+    while box.emulator.count("token") < polls + 2:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert session.written.endswith(b"half a comm")
+    session.press(b"\n")
+    session.wait_for("Waiting for you to sign in; the code expires in 14:")
+    box.emulator.approve(code)
+    status, lines = session.end()
+    assert status == 0
+    assert "Signed in as" in "\n".join(lines)
 
 
 @pytest.mark.parametrize(("act", "status"), [(hang_up, 129), (terminate, 143)])

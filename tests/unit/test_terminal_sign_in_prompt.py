@@ -620,6 +620,20 @@ def test_a_window_that_became_larger_keeps_what_stands_there():
     assert PUBLIC not in stream.text[before:]
 
 
+@pytest.mark.parametrize(("columns", "rows"), [(1, 1), (2, 2), (1, 24), (80, 1), (9, 4)])
+def test_a_window_pulled_shut_ends_no_sign_in(columns, rows):
+    """A pane of tmux: who waits there has an approval to lose. Pulled open, it has the code again."""
+    environ = {**UTF8, "COLUMNS": str(columns), "LINES": str(rows)}
+    stream = MemoryStream(is_terminal=True)
+    prompt = sign_in_prompt.SignInPrompt(screen.Screen(stream, environ=environ), known_hosts=KNOWN)
+    show(prompt)
+    for size in ((columns, rows), (80, 24), (columns, rows), (80, 24)):
+        environ.update(COLUMNS=str(size[0]), LINES=str(size[1]))
+        for left in (890, 889, 888):
+            prompt.waiting(left)
+    assert is_whole_qr_code(seen(stream.text, 80, 24), PUBLIC)
+
+
 def test_a_window_that_is_still_being_pulled_is_left_alone():
     """It is drawn anew once its size is the same twice: a tiling window manager passes through a dozen sizes."""
     environ = {**UTF8, "COLUMNS": "80", "LINES": "24"}
