@@ -66,6 +66,14 @@ def box() -> Iterator[sandbox.Box]:
 
 
 @pytest.fixture
+def odd_box(monkeypatch: pytest.MonkeyPatch) -> Iterator[sandbox.Box]:
+    """A machine with `odd_keyrings`, for commands and for calls in this process; a refresh token works once."""
+    with sandbox.opened(mode="strict") as opened:
+        monkeypatch.setenv("ODD_KEYRING_DIRECTORY", str(opened.give_odd_keyrings()))
+        yield opened
+
+
+@pytest.fixture
 def emulator() -> Iterator[Emulator]:
     """An identity provider and a Graph, for which nobody waits."""
     with Emulator() as running:

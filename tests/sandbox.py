@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from devicelogin import client, clock
+from devicelogin import client, clock, secret_store
 from devicelogin.client import observing, reporting, signing_in
 from devicelogin.emulator import Emulator
 from devicelogin.tokens import silent
@@ -31,12 +31,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from devicelogin import models
-    from devicelogin.secret_store import SecretStore
 
 ROOT = Path(__file__).resolve().parent.parent
 
 #: How long may a command take before the test gives it up (seconds)?
 PATIENCE = 90.0
+
+#: A keyring whose items are files, see `Box.give_odd_keyrings`, and another class that keeps its items where this one does.
+HONEST = "keyring:odd_keyrings.Honest"
+NOSY = "keyring:odd_keyrings.Nosy"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -189,6 +192,21 @@ class Box:
         with provider.lock:
             return list(provider.refresh_tokens._tokens)
 
+    def check_works(self, **variables: str | None) -> None:
+        """See that the saved sign-in is what it was: a refresh gives a token."""
+        self.token("--force-refresh", **variables)
+
+    def give_odd_keyrings(self) -> Path:
+        """Let the classes of `odd_keyrings` keep their items in a directory of this sandbox, and return it."""
+        directory = self.home / "items"
+        directory.mkdir()
+        self.variables["ODD_KEYRING_DIRECTORY"] = str(directory)
+        return directory
+
+    def odd_items(self) -> dict[str, bytes]:
+        """Return the items of ours that lie in one of the `odd_keyrings`, by name."""
+        return {item.name: item.read_bytes() for item in (self.home / "items").glob("*devicelogin*")}
+
     def check(self, result: Result) -> None:
         """Hold a result to what every command promises."""
         assert "Traceback" not in result.err, result
@@ -202,7 +220,7 @@ class Box:
         self,
         flags: Mapping[str, object] | None = None,
         *,
-        store: SecretStore | None = None,
+        store: secret_store.SecretStore | None = None,
         variables: Mapping[str, str] | None = None,
     ) -> client.Workplace:
         """Return the profile `default` of this sandbox for calls in this process."""
@@ -214,7 +232,7 @@ class Box:
         observer: observing.Observer | None = None,
         *,
         user: str | None = None,
-        given: SecretStore | None = None,
+        given: secret_store.SecretStore | None = None,
         **flags: object,
     ) -> models.SignIn:
         """Sign `user` in, in this process and without waiting between polls; the way to begin a test of something else.
@@ -236,12 +254,18 @@ class Box:
         quiet = observing.Calling(lambda _: None)
         return signing_in.login(work, options or quick(), observer or quiet)
 
+    def trace(self) -> models.SignIn:
+        """Return the trace of the sign-in of the profile `default`, which must be there."""
+        found = secret_store.read_sign_in(self.workplace().paths)
+        assert found is not None, "no trace"
+        return found
+
     def status(self) -> models.SignInStatus:
         """Return the status of the profile `default`."""
         return reporting.read_status(self.workplace())
 
     def access_token(
-        self, store: SecretStore | None = None, variables: Mapping[str, str] | None = None, **wish: Any
+        self, store: secret_store.SecretStore | None = None, variables: Mapping[str, str] | None = None, **wish: Any
     ) -> models.AccessToken:
         """Return an access token without a person, in this process."""
         return self.workplace(store=store, variables=variables).silent_tokens().access_token(silent.Wish(**wish))

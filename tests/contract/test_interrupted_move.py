@@ -18,14 +18,13 @@ import move_until_killed
 import pytest
 import sandbox
 
-from devicelogin import models, secret_store
+from devicelogin import secret_store
 from devicelogin.client import moving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 FILE = "file"
-ODD = "keyring:odd_keyrings.Honest"
 
 
 class Movers:
@@ -87,15 +86,9 @@ class Places:
         written = [file.name for file in state.iterdir() if file.name.startswith(("record", ".new-record"))]
         return {kind for kind, lies in ((FILE, bool(written)), (self.keyring, self._items())) if lies}
 
-    def trace(self) -> models.SignIn:
-        """Return the trace, which must be there."""
-        found = secret_store.read_sign_in(self.box.workplace().paths)
-        assert found is not None, "no trace"
-        return found
-
     def traced(self) -> set[str]:
         """Return the kinds of the places that the trace names."""
-        found = self.trace()
+        found = self.box.trace()
         return {place.kind for place in (found.location, found.previous) if place is not None}
 
     def check_works(self, why: str) -> None:
@@ -108,7 +101,11 @@ class Places:
     def check_finished(self, kind: str, why: str) -> None:
         """See that a second run brings it to `kind`, and that nothing is left elsewhere."""
         moving.move(self.box.workplace({"store": kind}))
-        assert (self.trace().state, self.trace().location.kind, self.trace().previous) == ("saved", kind, None), why
+        assert (self.box.trace().state, self.box.trace().location.kind, self.box.trace().previous) == (
+            "saved",
+            kind,
+            None,
+        ), why
         assert self.full() == {kind}, f"something is left, {why}"
         assert (self.box.config / "keys" / "default.key").exists() == (kind == FILE), why
         assert f'store = "{kind}"' in (self.box.config / "default.toml").read_text(), why
@@ -129,12 +126,10 @@ def box() -> Iterator[sandbox.Box]:
 @pytest.fixture
 def odd(box: sandbox.Box, monkeypatch: pytest.MonkeyPatch) -> Places:
     """The sealed file and a keyring whose items are files: each call is quick."""
-    directory = box.home / "items"
-    directory.mkdir()
-    box.variables["ODD_KEYRING_DIRECTORY"] = str(directory)
+    directory = box.give_odd_keyrings()
     monkeypatch.setenv("ODD_KEYRING_DIRECTORY", str(directory))
     box.sign_in()
-    return Places(box, ODD, lambda: lie_secrets(os.listdir(directory)))
+    return Places(box, sandbox.HONEST, lambda: lie_secrets(os.listdir(directory)))
 
 
 @pytest.fixture
@@ -167,15 +162,15 @@ def test_a_move_that_ends_before_any_of_its_steps_leaves_a_sign_in_that_works(
     """K05, in both directions: neither `kill -9` nor SIGTERM loses the sign-in or forgets a secret; a second run finishes."""
     starter = movers()
     known = {}
-    for kind in (ODD, FILE):
+    for kind in (sandbox.HONEST, FILE):
         outcome = starter.ended(starter.start(kind))
         assert outcome is not None
         assert outcome[0] == 0
         known[kind] = outcome[1]
     assert min(known.values()) > 20, "most of the steps were not seen"
     steps = {kind: chosen(known[kind], some) for kind in known}
-    for one, other in zip(steps[ODD], steps[FILE], strict=False):  # the numbers differ a little
-        for kind, step in ((ODD, one), (FILE, other)):
+    for one, other in zip(steps[sandbox.HONEST], steps[FILE], strict=False):  # the numbers differ a little
+        for kind, step in ((sandbox.HONEST, one), (FILE, other)):
             why = f"signal {number} before step {step} of {known[kind]} to {kind}"
             outcome = starter.ended(starter.start(kind, number=number, step=step))
             # It may be the last one that it cannot be ended at any more: the lock is given back.
@@ -201,7 +196,7 @@ def test_a_move_that_is_killed_at_a_random_moment_loses_nothing_in_the_real_keyr
         seed = random.randrange(1 << 30)
         chance, met = random.Random(seed), 0
         for turn in range(conftest.repetitions(200)):
-            kind = "keyring" if places.trace().location.kind == FILE else FILE
+            kind = "keyring" if places.box.trace().location.kind == FILE else FILE
             why = f"kill {turn} to {kind} (seed {seed})"
             pid = starter.start(kind)
             time.sleep(chance.uniform(0, takes))

@@ -15,15 +15,11 @@ from devicelogin.client import signing_out
 from devicelogin.secret_store import machine, sealed_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-HONEST = "keyring:odd_keyrings.Honest"
-#: Another class that keeps its items where `HONEST` does.
-SAME = "keyring:odd_keyrings.Nosy"
 GRACE = "grace@contoso.example"
 
-#: Keeps its items where `HONEST` does, takes short ones, and refuses long ones as a keyring that is full does.
+#: Keeps its items where `Honest` does, takes short ones, and refuses long ones as a keyring that is full does.
 FULL = """
 import odd_keyrings
 
@@ -39,22 +35,8 @@ class Full(odd_keyrings.Honest):
 
 
 @pytest.fixture
-def box(monkeypatch: pytest.MonkeyPatch) -> Iterator[sandbox.Box]:
-    with sandbox.opened(mode="strict") as opened:
-        (opened.home / "items").mkdir()
-        opened.variables["ODD_KEYRING_DIRECTORY"] = str(opened.home / "items")
-        monkeypatch.setenv("ODD_KEYRING_DIRECTORY", str(opened.home / "items"))
-        yield opened
-
-
-def trace(box: sandbox.Box) -> models.SignIn:
-    found = secret_store.read_sign_in(box.workplace().paths)
-    assert found is not None
-    return found
-
-
-def items(box: sandbox.Box) -> list[Path]:
-    return [item for item in (box.home / "items").iterdir() if item.name != "seen"]
+def box(odd_box: sandbox.Box) -> sandbox.Box:
+    return odd_box
 
 
 def record(box: sandbox.Box) -> Path:
@@ -63,10 +45,6 @@ def record(box: sandbox.Box) -> Path:
 
 def damage_trace(box: sandbox.Box, content: str = '{"format_version": 1, "state"') -> None:
     (box.state / "default" / "sign-in").write_text(content)
-
-
-def still_works(box: sandbox.Box) -> None:
-    assert box.run("token", "--force-refresh").status == 0
 
 
 @pytest.mark.parametrize("bind", ["machine", "none"])
@@ -78,8 +56,8 @@ def test_a_login_that_binds_otherwise_keeps_the_new_record(box: sandbox.Box, bin
     with (box.config / "default.toml").open("a") as profile:
         profile.write(f'bind = "{bind}"\n')
     box.login()
-    assert (trace(box).location.bind, trace(box).previous) == (bind, None)
-    still_works(box)
+    assert (box.trace().location.bind, box.trace().previous) == (bind, None)
+    box.check_works()
 
 
 @pytest.mark.parametrize("changed", [{"bind": "somewhere"}, {"key": "elsewhere"}], ids=str)
@@ -88,13 +66,13 @@ def test_a_login_whose_trace_says_another_key_or_binding_keeps_the_new_record(
 ) -> None:
     """The same for whatever an older trace says of how the file was sealed."""
     box.sign_in()
-    old = trace(box)
+    old = box.trace()
     secret_store.write_sign_in(
         box.workplace().paths, dataclasses.replace(old, location=dataclasses.replace(old.location, **changed))
     )
     box.sign_in()
-    assert trace(box) == old
-    still_works(box)
+    assert box.trace() == old
+    box.check_works()
 
 
 class FileThatFillsUp:
@@ -121,24 +99,24 @@ class FileThatFillsUp:
 def test_a_save_that_fails_keeps_the_old_record_of_another_binding(box: sandbox.Box) -> None:
     """What is taken back after a failed save is not the record of before, which lies in the same file."""
     box.sign_in()
-    old, before = trace(box), record(box).read_bytes()
+    old, before = box.trace(), record(box).read_bytes()
     bind = "none" if old.location.bind == "machine" else "machine"
     with pytest.raises(errors.StoreUnusableError, match="full"):
         box.sign_in(given=FileThatFillsUp(box, bind))
     assert record(box).read_bytes() == before
-    assert trace(box) == old
-    still_works(box)
+    assert box.trace() == old
+    box.check_works()
 
 
 def test_two_names_of_one_keyring_lose_no_record(box: sandbox.Box) -> None:
     """Nobody can tell beforehand that two classes keep their items in one place; so what was saved is looked at again."""
-    box.sign_in(store=HONEST)
-    box.sign_in(store=SAME)
-    assert trace(box).location.kind == SAME
-    assert items(box)
-    still_works(box)
+    box.sign_in(store=sandbox.HONEST)
+    box.sign_in(store=sandbox.NOSY)
+    assert box.trace().location.kind == sandbox.NOSY
+    assert box.odd_items()
+    box.check_works()
     signing_out.logout(box.workplace())
-    assert not items(box)
+    assert not box.odd_items()
 
 
 def test_a_save_that_fails_keeps_the_record_under_another_name_of_the_keyring(
@@ -147,24 +125,24 @@ def test_a_save_that_fails_keeps_the_record_under_another_name_of_the_keyring(
     """The same where the new name takes the probe and then not the record: the old sign-in is as it was."""
     (tmp_path / "full_keyring.py").write_text(FULL)
     monkeypatch.syspath_prepend(str(tmp_path))
-    box.sign_in(store=HONEST)
-    old = trace(box)
+    box.sign_in(store=sandbox.HONEST)
+    old = box.trace()
     with pytest.raises(errors.StoreUnusableError):
         box.sign_in(store="keyring:full_keyring.Full")
-    assert trace(box) == old
-    assert items(box)
-    still_works(box)
+    assert box.trace() == old
+    assert box.odd_items()
+    box.check_works()
 
 
 @pytest.mark.parametrize("previous", ["same", "other binding", "other name"])
 def test_a_login_that_ends_early_after_a_killed_one_deletes_nothing(box: sandbox.Box, previous: str) -> None:
     """A trace left pending whose older place is the new one's: what is settled first deletes no record."""
-    box.sign_in(store=HONEST if previous == "other name" else "file")
-    old = trace(box)
+    box.sign_in(store=sandbox.HONEST if previous == "other name" else "file")
+    old = box.trace()
     places = {
         "same": old.location,
         "other binding": dataclasses.replace(old.location, bind="somewhere"),
-        "other name": dataclasses.replace(old.location, kind=SAME, backend="odd_keyrings.Nosy"),
+        "other name": dataclasses.replace(old.location, kind=sandbox.NOSY, backend="odd_keyrings.Nosy"),
     }
     pending = dataclasses.replace(old, state="pending", previous=places[previous])
     secret_store.write_sign_in(box.workplace().paths, pending)
@@ -172,8 +150,8 @@ def test_a_login_that_ends_early_after_a_killed_one_deletes_nothing(box: sandbox
     refused = box.run("login", *box.app(client_id=box.emulator.not_public_client_id, store=None))
     assert refused.status == 78
     assert record(box).exists() == (previous != "other name")
-    assert bool(items(box)) == (previous == "other name")
-    still_works(box)
+    assert bool(box.odd_items()) == (previous == "other name")
+    box.check_works()
 
 
 @pytest.mark.keyring
@@ -187,12 +165,12 @@ def test_an_old_secret_in_a_locked_keyring_stays_traced_until_a_logout_deletes_i
         assert session.items("devicelogin")
         session.lock()
         box.sign_in(store="file")
-        assert trace(box).location.kind == "file"
-        assert trace(box).previous is not None
+        assert box.trace().location.kind == "file"
+        assert box.trace().previous is not None
         box.access_token(force=True)
         with pytest.raises(errors.StoreUnusableError, match="locked"):
             signing_out.logout(box.workplace())
-        assert trace(box).previous is not None
+        assert box.trace().previous is not None
         session.kill_service()
         session.start_service()
         assert session.items("devicelogin")
@@ -244,7 +222,7 @@ def test_a_damaged_trace_lets_nobody_else_replace_the_sign_in(box: sandbox.Box) 
     assert "ada@contoso.example" in result.lines("error")[0]
     assert record(box).read_bytes() == before
     box.login()
-    still_works(box)
+    box.check_works()
     damage_trace(box)
     box.login("--replace", user=GRACE)
-    assert trace(box).account.username == GRACE
+    assert box.trace().account.username == GRACE

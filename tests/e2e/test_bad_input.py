@@ -231,8 +231,7 @@ def test_a_backend_that_loses_or_bares_secrets_is_never_taken(box: sandbox.Box, 
 )
 def test_a_store_that_loses_what_it_was_given_is_found_by_the_probe(box: sandbox.Box, name: str) -> None:
     """D2: tried with a throw-away secret before anybody is asked."""
-    (box.home / "items").mkdir()
-    box.variables["ODD_KEYRING_DIRECTORY"] = str(box.home / "items")
+    box.give_odd_keyrings()
     is_told(box.run("login", *box.app(store=f"keyring:odd_keyrings.{name}")), 73)
     assert box.emulator.requests == []
 

@@ -253,10 +253,8 @@ def test_after_a_move_elsewhere_nobody_prints_the_old_token(environments: Enviro
     """A move to another store makes the cached tokens void wherever they lie; the sign-in goes on."""
     box = environments.box
     old = tokens_of(environments)
-    backend = "keyring:odd_keyrings.Honest"
-    (box.home / "ring").mkdir()
-    box.variables["ODD_KEYRING_DIRECTORY"] = str(box.home / "ring")
-    moved = box.run("store", "move", "--to", backend, **environments.session)
+    box.give_odd_keyrings()
+    moved = box.run("store", "move", "--to", sandbox.HONEST, **environments.session)
     assert moved.status == 0, moved
     for variables in environments.all():
         result = box.run("token", **variables)

@@ -5,13 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import time
-from typing import TYPE_CHECKING
 
 import pytest
-
-if TYPE_CHECKING:
-    import sandbox
-
+import sandbox
 
 GRACE = "grace@contoso.example"
 
@@ -86,15 +82,13 @@ def test_login_again_with_another_app_goes_on_with_the_new_one(box: sandbox.Box)
 
 def test_login_to_another_store_deletes_the_secret_of_the_old_one(box: sandbox.Box) -> None:
     """The old refresh token is gone once the new one was read back."""
-    items = box.home / "items"
-    items.mkdir()
-    box.variables["ODD_KEYRING_DIRECTORY"] = str(items)
-    box.login(store="keyring:odd_keyrings.Honest")
+    items = box.give_odd_keyrings()
+    box.login(store=sandbox.HONEST)
     assert list(items.iterdir())
     box.login(store="file")
     assert not list(items.iterdir())
     box.access_token(force=True)
-    box.login(store="keyring:odd_keyrings.Honest")
+    box.login(store=sandbox.HONEST)
     assert not (box.state / "default" / "record").exists()
     box.token("--force-refresh")
 

@@ -8,14 +8,11 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+import sandbox
 
 from devicelogin.emulator import Fault
-
-if TYPE_CHECKING:
-    import sandbox
 
 
 class Watcher(threading.Thread):
@@ -104,11 +101,10 @@ def test_no_command_shows_a_secret_where_it_does_not_belong(box: sandbox.Box) ->
 
 def test_a_keyring_call_shows_no_secret_from_outside(box: sandbox.Box) -> None:
     """The child process that talks to the keyring gets the record on its stdin, not in arguments or environment."""
-    (box.home / "items").mkdir()
-    box.variables["ODD_KEYRING_DIRECTORY"] = str(box.home / "items")
+    box.give_odd_keyrings()
     watcher = Watcher()
     watcher.start()
-    box.login(store="keyring:odd_keyrings.Honest")
+    box.login(store=sandbox.HONEST)
     watcher.ended.set()
     watcher.join()
     assert any(b"keyring_child" in seen for seen in watcher.seen)

@@ -217,10 +217,8 @@ def test_while_the_sign_in_works_nobody_is_asked(box: sandbox.Box, inbox: inboxe
 
 def test_an_unusable_store_is_73_before_anything_is_sent(box: sandbox.Box, inbox: inboxes.Inbox) -> None:
     """D2: nobody enters a code for a sign-in that could not be kept."""
-    items = box.home / "items"
-    items.mkdir()
-    box.variables["ODD_KEYRING_DIRECTORY"] = str(items)
-    box.login(store="keyring:odd_keyrings.Honest")
+    items = box.give_odd_keyrings()
+    box.login(store=sandbox.HONEST)
     wants(box, inbox)
     box.emulator.revoke()
     assert box.run("token", "--force-refresh").status == 4

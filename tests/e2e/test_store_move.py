@@ -15,7 +15,7 @@ import keyring_session
 import pytest
 import sandbox
 
-from devicelogin import errors, models, secret_store
+from devicelogin import errors, secret_store
 from devicelogin.client import moving, signing_out
 from devicelogin.secret_store import machine
 from devicelogin.tokens import silent
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-HONEST = "keyring:odd_keyrings.Honest"
-#: Another class that keeps its items where `HONEST` does.
-SAME = "keyring:odd_keyrings.Nosy"
 #: One that says it deleted and did not.
 UNDELETING = "keyring:mean_keyrings.KeepsWhatItHas"
 
@@ -53,12 +50,8 @@ class Full(odd_keyrings.Honest):
 
 
 @pytest.fixture
-def box(monkeypatch: pytest.MonkeyPatch) -> Iterator[sandbox.Box]:
-    with sandbox.opened(mode="strict") as opened:
-        (opened.home / "items").mkdir()
-        opened.variables["ODD_KEYRING_DIRECTORY"] = str(opened.home / "items")
-        monkeypatch.setenv("ODD_KEYRING_DIRECTORY", str(opened.home / "items"))
-        yield opened
+def box(odd_box: sandbox.Box) -> sandbox.Box:
+    return odd_box
 
 
 @pytest.fixture
@@ -68,16 +61,6 @@ def session(box: sandbox.Box, monkeypatch: pytest.MonkeyPatch) -> Iterator[keyri
         keyring_session.make_current(started, monkeypatch)
         box.variables["DBUS_SESSION_BUS_ADDRESS"] = started.address
         yield started
-
-
-def trace(box: sandbox.Box) -> models.SignIn:
-    found = secret_store.read_sign_in(box.workplace().paths)
-    assert found is not None
-    return found
-
-
-def items(box: sandbox.Box) -> list[str]:
-    return [name for name in os.listdir(box.home / "items") if "devicelogin" in name]
 
 
 def write_profile(box: sandbox.Box, line: str) -> None:
@@ -100,10 +83,6 @@ def move(box: sandbox.Box, kind: str, *more: str, **variables: str | None) -> sa
     return result
 
 
-def still_works(box: sandbox.Box) -> None:
-    assert box.run("token", "--force-refresh").status == 0
-
-
 @pytest.mark.keyring
 def test_a_move_there_and_back_leaves_nothing_behind(box: sandbox.Box, session: keyring_session.KeyringSession) -> None:
     """K05, the real keyring: no byte of a secret remains at the place it left, and the sentence names the new one."""
@@ -118,13 +97,13 @@ def test_a_move_there_and_back_leaves_nothing_behind(box: sandbox.Box, session: 
     assert not any(secret.encode() in content for content in snapshot(box.home).values() for secret in box.secrets())
     assert (box.state / "default" / "times").read_bytes() == times
     assert 'store = "keyring"' in (box.config / "default.toml").read_text()
-    still_works(box)
+    box.check_works()
     result = move(box, "file")
     assert result.status == 0, result
     assert "it is now encrypted with a key file on the same disk" in result.err
     assert session.items() == {}
-    assert (trace(box).location.kind, trace(box).previous, trace(box).state) == ("file", None, "saved")
-    still_works(box)
+    assert (box.trace().location.kind, box.trace().previous, box.trace().state) == ("file", None, "saved")
+    box.check_works()
 
 
 def test_a_move_to_where_it_lies_writes_nothing(box: sandbox.Box) -> None:
@@ -147,22 +126,22 @@ def test_a_named_keyring_and_another_profile_can_be_moved_to(box: sandbox.Box) -
     """`--to keyring:module.Class`; the option `--profile` stands after the command, and other profiles stay."""
     box.login()
     box.login("--profile", "work")
-    result = move(box, HONEST, "--profile", "work")
+    result = move(box, sandbox.HONEST, "--profile", "work")
     assert result.status == 0, result
     assert "(profile work) was moved; it is now in the keyring backend odd_keyrings.Honest" in result.err
-    assert trace(box).location.kind == "file"
-    assert all("work" in name for name in items(box))
+    assert box.trace().location.kind == "file"
+    assert all("work" in name for name in box.odd_items())
     assert box.run("token", "--force-refresh", "--profile", "work").status == 0
-    still_works(box)
+    box.check_works()
 
 
 def test_two_names_of_one_keyring_do_not_lose_the_sign_in(box: sandbox.Box) -> None:
     """The copy is not taken for the original and deleted."""
-    box.login(store=HONEST)
-    for kind in (SAME, HONEST):
+    box.login(store=sandbox.HONEST)
+    for kind in (sandbox.NOSY, sandbox.HONEST):
         assert move(box, kind).status == 0
-        assert (trace(box).location.kind, trace(box).previous) == (kind, None)
-        still_works(box)
+        assert (box.trace().location.kind, box.trace().previous) == (kind, None)
+        box.check_works()
 
 
 @pytest.mark.parametrize(
@@ -181,9 +160,9 @@ def test_a_move_within_the_file_seals_it_anew(box: sandbox.Box, line: str, has: 
     result = move(box, "file")
     assert result.status == 0, result
     assert "was moved" in result.err
-    assert (trace(box).location.key, trace(box).location.bind, trace(box).previous) == (*has, None)
+    assert (box.trace().location.key, box.trace().location.bind, box.trace().previous) == (*has, None)
     assert (box.config / "keys" / "default.key").exists() == (has[0] == "file")
-    still_works(box)
+    box.check_works()
     assert "was there already" in move(box, "file").err
 
 
@@ -216,8 +195,8 @@ def test_a_target_that_fails_is_73_and_nothing_changes(box: sandbox.Box) -> None
     assert snapshot(box.home / "all") == before
     assert move(box, "keyring:mean_keyrings.Full").status == 73
     assert snapshot(box.home / "all") == before
-    assert not [name for name in items(box) if "probe" not in name]
-    still_works(box)
+    assert not [name for name in box.odd_items() if "probe" not in name]
+    box.check_works()
 
 
 @pytest.mark.parametrize("damage", ["record", "sign-in"])
@@ -226,9 +205,9 @@ def test_what_is_damaged_is_65_and_stays(box: sandbox.Box, damage: str) -> None:
     box.login()
     (box.state / "default" / damage).write_bytes(b'{"magic"')
     before = snapshot(box.home / "all")
-    assert move(box, HONEST).status == 65
+    assert move(box, sandbox.HONEST).status == 65
     assert snapshot(box.home / "all") == before
-    assert not [name for name in items(box) if "probe" not in name]
+    assert not [name for name in box.odd_items() if "probe" not in name]
 
 
 @pytest.mark.keyring
@@ -282,17 +261,17 @@ def test_a_source_that_keeps_its_copy_is_73_until_a_second_move_deletes_it(
         assert result.status == 73, result
         assert "the sign-in is in the sealed file now and works; its old copy" in result.lines("error")[0]
         assert result.lines("hint") == ["delete that where it can be reached: devicelogin store move --to file"]
-        found = trace(box)
+        found = box.trace()
         assert (found.state, found.location.kind, found.previous and found.previous.kind) == (
             "saved",
             "file",
             UNDELETING,
         )
-        still_works(box)
+        box.check_works()
     (box.home / "items" / "mended").touch()
     assert move(box, "file").status == 0
-    assert not items(box)
-    assert trace(box).previous is None
+    assert not box.odd_items()
+    assert box.trace().previous is None
 
 
 def test_access_tokens_kept_in_the_store_go_as_well(box: sandbox.Box) -> None:
@@ -302,54 +281,54 @@ def test_access_tokens_kept_in_the_store_go_as_well(box: sandbox.Box) -> None:
     # DEVICELOGIN_HOME on a disk has no memory for tokens.
     disk = os.path.expanduser("~")
     box.variables["DEVICELOGIN_HOME"] = f"{disk}/all"
-    box.login(store=HONEST)
-    assert any("access" in name for name in items(box))
+    box.login(store=sandbox.HONEST)
+    assert any("access" in name for name in box.odd_items())
     assert move(box, "file").status == 0
-    assert not items(box)
+    assert not box.odd_items()
     first = box.token()
     assert os.path.exists(f"{disk}/all/state/default/record-access")
     assert box.token() == first
-    assert move(box, HONEST).status == 0
+    assert move(box, sandbox.HONEST).status == 0
     assert not os.path.exists(f"{disk}/all/state/default/record-access")
-    assert not any("access" in name for name in items(box))
+    assert not any("access" in name for name in box.odd_items())
     assert box.token() != first
 
 
 def test_a_refresh_that_began_before_a_move_keeps_its_token_where_the_sign_in_is(box: sandbox.Box) -> None:
     """Who waited for the lock meanwhile does not write an access token to the place that was just emptied."""
     box.variables["DEVICELOGIN_HOME"] = os.path.expanduser("~/all")
-    box.sign_in(store=HONEST)
+    box.sign_in(store=sandbox.HONEST)
     begun = box.workplace().silent_tokens()
     moving.move(box.workplace({"store": "file"}))
     assert begun.access_token(silent.Wish(force=True)).token
-    assert not items(box)
+    assert not box.odd_items()
 
 
 def test_two_moves_at_once_end_with_one_sign_in(box: sandbox.Box) -> None:
     """The same way and opposite ways: each ends well, one after the other, and one place holds the secret."""
     box.login()
     for turn in range(conftest.repetitions(20)):
-        other = HONEST if turn % 2 else "file"
-        running = [box.start("store", "move", "--to", kind) for kind in (HONEST, other)]
+        other = sandbox.HONEST if turn % 2 else "file"
+        running = [box.start("store", "move", "--to", kind) for kind in (sandbox.HONEST, other)]
         assert [one.finish().status for one in running] == [0, 0]
-        kind = trace(box).location.kind
-        assert trace(box).previous is None
-        assert (kind == HONEST) == bool(items(box)) != (box.state / "default" / "record").exists()
-        still_works(box)
+        kind = box.trace().location.kind
+        assert box.trace().previous is None
+        assert (kind == sandbox.HONEST) == bool(box.odd_items()) != (box.state / "default" / "record").exists()
+        box.check_works()
 
 
 def test_twenty_refreshes_during_moves_lose_nothing(box: sandbox.Box) -> None:
     """With one-time refresh tokens: whatever a refresh saves, it saves where the sign-in then is."""
     box.login()
     running = [box.start("token", "--force-refresh") for _ in range(10)]
-    moves = [box.start("store", "move", "--to", HONEST)]
+    moves = [box.start("store", "move", "--to", sandbox.HONEST)]
     running += [box.start("token", "--force-refresh") for _ in range(10)]
     moves.append(box.start("store", "move", "--to", "file"))
     assert [one.finish().status for one in running] == [0] * 20
     assert [one.finish().status for one in moves] == [0, 0]
-    assert trace(box).previous is None
-    assert (trace(box).location.kind == HONEST) == bool(items(box))
-    still_works(box)
+    assert box.trace().previous is None
+    assert (box.trace().location.kind == sandbox.HONEST) == bool(box.odd_items())
+    box.check_works()
 
 
 def test_a_logout_during_a_move_is_not_undone(box: sandbox.Box) -> None:
@@ -357,26 +336,26 @@ def test_a_logout_during_a_move_is_not_undone(box: sandbox.Box) -> None:
     for _ in range(conftest.repetitions(20)):
         box.sign_in()
         with futures.ThreadPoolExecutor(1) as pool:
-            moved = pool.submit(moving.move, box.workplace({"store": HONEST}))
+            moved = pool.submit(moving.move, box.workplace({"store": sandbox.HONEST}))
             signing_out.logout(box.workplace())
             error = moved.exception()
         assert error is None or isinstance(error, errors.LoginRequiredError)
         assert box.status().state == "signed-out"
-        assert not [name for name in items(box) if "probe" not in name]
+        assert not [name for name in box.odd_items() if "probe" not in name]
         assert not (box.state / "default" / "record").exists()
 
 
 def test_a_move_waits_for_no_sign_in_that_takes_minutes(box: sandbox.Box) -> None:
     """A sign-in knows where the old secret lies; moved meanwhile, that would be forgotten: 75, and it was not moved."""
     box.login()
-    work = box.workplace({"store": HONEST})
+    work = box.workplace({"store": sandbox.HONEST})
     with (
         secret_store.ProfileLock(work.paths, path=work.paths.login_lock),
         pytest.raises(errors.TryLaterError, match="busy with this profile"),
     ):
         moving.move(work, wait_seconds=0.1)
-    assert trace(box).location.kind == "file"
-    assert not items(box)
+    assert box.trace().location.kind == "file"
+    assert not box.odd_items()
 
 
 @pytest.mark.parametrize("failing", ["state", "config"])
@@ -390,13 +369,13 @@ def test_a_read_only_directory_is_73_and_nothing_changes(box: sandbox.Box, faili
     assert result.returncode == 73, result
     assert "ead-only" in result.stderr
     assert snapshot(box.home / "all") == before
-    assert not [name for name in items(box) if "probe" not in name]
-    still_works(box)
+    assert not [name for name in box.odd_items() if "probe" not in name]
+    box.check_works()
 
 
 def test_a_full_disk_is_73_and_the_source_stays(box: sandbox.Box) -> None:
     """The file does not fit: the keyring keeps its record, and the trace names it and nothing else."""
-    box.login(store=HONEST)
+    box.login(store=sandbox.HONEST)
     state = box.state / "default"
     before = snapshot(state)
     # The disk takes the trace and some more, until it is full.
@@ -412,13 +391,15 @@ def test_a_full_disk_is_73_and_the_source_stays(box: sandbox.Box) -> None:
     assert {name.rpartition("/")[2] for name in snapshot(kept)} <= {name.rpartition("/")[2] for name in before}
     data = json.loads((kept / "sign-in").read_text())
     assert (data["location"]["kind"], data["previous"] and data["previous"]["kind"]) in {
-        (HONEST, None),
-        (HONEST, "file"),
+        (sandbox.HONEST, None),
+        (sandbox.HONEST, "file"),
     }
-    still_works(box)
+    box.check_works()
 
 
-def in_namespace(box: sandbox.Box, script: str, directory: str, kind: str = HONEST) -> subprocess.CompletedProcess[str]:
+def in_namespace(
+    box: sandbox.Box, script: str, directory: str, kind: str = sandbox.HONEST
+) -> subprocess.CompletedProcess[str]:
     """Run a move after `script` has changed what `directory` is, in a mount namespace; skip where this user may make none."""
     conftest.need("unshare", "mount")
     namespace = ["unshare", "--mount"] + ([] if os.getuid() == 0 else ["--map-root-user"])
@@ -434,7 +415,7 @@ def test_a_trace_of_an_interrupted_move_prints_no_token_it_does_not_vouch_for(bo
     box.login()
     first = box.token()
     kept = {file: file.read_bytes() for file in (box.runtime / "default").iterdir()}
-    assert move(box, HONEST).status == 0
+    assert move(box, sandbox.HONEST).status == 0
     assert not (box.runtime / "default").exists()
     (box.runtime / "default").mkdir(mode=0o700)
     for file, content in kept.items():
