@@ -38,12 +38,15 @@ LIGHT = (
     {0: "#24292f", 1: "#cf222e", 2: "#1a7f37", 3: "#9a6700", 7: "#6e7781", 9: "#a40e26", 15: "#8c959f"},
 )
 
-#: Twice as large as they are shown: sharp on every display.
-FONT = ("-fa", "DejaVu Sans Mono", "-fs", "20")
-_RESOURCES = ("XTerm*internalBorder: 28", "XTerm*alwaysHighlight: true", "XTerm*title: pictures")
+#: Nearly twice as large as they are shown: sharp on every display.
+FONT = ("-fa", "DejaVu Sans Mono", "-fs", "17")
+_RESOURCES = ("XTerm*internalBorder: 24", "XTerm*alwaysHighlight: true", "XTerm*title: pictures")
+
+_HOUR = 3600.0
+_DAY = 24 * _HOUR
 
 #: How many colours may a picture have? The letters' edges are shades between two.
-_COLOURS = 64
+_COLOURS = 48
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,25 +57,44 @@ class Stage:
     emulator: Emulator
     display: str
 
-    def run(self, *arguments: str, days_ago: int = 0, **variables: str) -> None:
-        """Run our command without a terminal; where it was days ago, by every clock that it sees."""
-        command = ["devicelogin", *arguments]
-        if days_ago:
-            command = ["faketime", "-f", f"-{days_ago}d", *command]
-            variables = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", **variables}
-        self.emulator.clock.set(time.time() - days_ago * 86_400)
+    def run(self, *arguments: str, ago: float = 0) -> None:
+        """Run our command without a terminal; where it was so many seconds ago, by the wall clock of both ends."""
+        variables = {"LD_PRELOAD": _faketime(), "FAKETIME": f"-{ago:.0f}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        self.emulator.clock.set(time.time() - ago)
         done = subprocess.run(
-            command, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+            ["devicelogin", *arguments],
+            env={**os.environ, **(variables if ago else {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         self.emulator.clock.set(time.time())
         if done.returncode not in {0, 4}:
-            raise SystemExit(f"{command} ended with {done.returncode}: {done.stderr}")
+            raise SystemExit(f"devicelogin {shlex.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
 
-    def sign_in(self, profile: str, user: str, *, store: str = "file", days_ago: int = 0, **variables: str) -> None:
-        """Sign somebody in, so many days ago."""
+    def sign_in(self, profile: str, user: str, *, store: str = "file", ago: float = 0) -> None:
+        """Sign somebody in, so many seconds ago."""
         self.emulator.approve_next(user=user)
         app = ["--client-id", self.emulator.client_id, "--tenant", "contoso.com", "--store", store]
-        self.run("login", "--profile", profile, *app, days_ago=days_ago, **variables)
+        self.run("login", "--profile", profile, *app, ago=ago)
+
+    def sign_everybody_in(self) -> None:
+        """Fill the machine: two sign-ins that are well, one of them in the keyring, one that ends soon, one that is over."""
+        self.sign_in("default", "ada@contoso.com", ago=3 * _HOUR)
+        self.sign_in("kiosk", "grace@contoso.com", ago=12 * _DAY)
+        self.sign_in("reports", "ada@contoso.com", ago=64 * _DAY)
+        self.emulator.revoke("grace@contoso.com")
+        self.run("token", "--profile", "kiosk", "--force-refresh")
+        self.sign_in("work", "grace@contoso.com", store="keyring")
+
+
+def _faketime() -> str:
+    """Return the library that gives a process another clock."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    if not found:
+        raise SystemExit("there is no libfaketime; its Debian package is faketime")
+    return str(found[0])
 
 
 class Window:
@@ -100,7 +122,12 @@ class Window:
 
     def _tmux(self, *words: str) -> str:
         done = subprocess.run(
-            ["tmux", *words], env=self._environ, capture_output=True, text=True, check=False, timeout=x_terminal.PATIENCE
+            ["tmux", *words],
+            env=self._environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=x_terminal.PATIENCE,
         )
         return done.stdout
 
@@ -115,12 +142,18 @@ class Window:
 @contextlib.contextmanager
 def window(stage: Stage, scheme: x_terminal.Scheme, size: str, **variables: str) -> Iterator[Window]:
     """Open a terminal in which somebody can type."""
-    shell = ["env", "TERM=screen-256color", "PS1=\\u@\\h:\\w$ ", *(f"{name}={value}" for name, value in variables.items())]
+    shell = [
+        "env",
+        "TERM=screen-256color",
+        "PS1=\\u@\\h:\\w$ ",
+        *(f"{name}={value}" for name, value in variables.items()),
+    ]
     # tmux is who types: its bar would tell the time.
     start = ["sh", "-c", f"tmux set -g status off; exec {shlex.join([*shell, 'bash', '--norc', '-i'])}"]
     with x_terminal.terminal(
         stage.display,
-        stage.directory,
+        # A socket's path must be short.
+        Path(os.environ["XDG_RUNTIME_DIR"]),
         start,
         size=size,
         scheme=scheme,
@@ -135,46 +168,40 @@ def window(stage: Stage, scheme: x_terminal.Scheme, size: str, **variables: str)
 
 def sign_in(stage: Stage, target: Path, scheme: x_terminal.Scheme) -> None:
     """The moment in which the phone is needed."""
-    stage.sign_in("default", "ada@contoso.com")
-    with window(stage, scheme, "104x25") as terminal:
+    with window(stage, scheme, "104x24") as terminal:
         terminal.type("devicelogin login")
         terminal.wait_for("the code expires in 14:5")
         terminal.picture(target)
     if x_terminal.decoded(target) != [ADDRESS]:
-        raise SystemExit(f"the QR code on {target} cannot be read")
+        raise SystemExit(f"the QR code in {target} cannot be read")
 
 
 def status(stage: Stage, target: Path) -> None:
-    """Four sign-ins: two that are well, one that ends soon, one that needs somebody."""
-    # The login collection of ada's session, as a desktop has one.
-    session = keyring_session.KeyringSession(Path(os.environ["XDG_RUNTIME_DIR"]))
-    try:
-        session.start_bus()
-        session.start_service()
-        stage.sign_in("default", "ada@contoso.com")
-        stage.sign_in("work", "grace@contoso.com", store="keyring")
-        stage.sign_in("backup", "ada@contoso.com", days_ago=64)
-        stage.sign_in("kiosk", "grace@contoso.com", days_ago=12)
-        stage.emulator.revoke("grace@contoso.com")
-        stage.run("token", "--profile", "kiosk", "--force-refresh")
-        with window(stage, DARK, "104x20") as terminal:
-            terminal.type("devicelogin status")
-            terminal.wait_for("cellar-pi:~$", 2)
-            terminal.picture(target)
-            terminal.type("clear;devicelogin doctor --profile work")
-            terminal.wait_for(" green")
-            terminal.picture(target.with_name("x.png"))
-    finally:
-        session.end()
+    """Who is signed in, and who has to."""
+    with window(stage, DARK, "104x17") as terminal:
+        terminal.type("devicelogin status")
+        terminal.wait_for("cellar-pi:~$", times=2)
+        terminal.picture(target)
 
 
 def doctor(stage: Stage, target: Path) -> None:
     """A machine that is fit, but for one thing, with the command that mends it."""
-    with window(stage, DARK, "104x36") as terminal:
-        terminal.type("devicelogin doctor; devicelogin doctor --as-cron")
-        terminal.wait_for("after a reboot")
-        time.sleep(1)
+    with window(stage, DARK, "104x30") as terminal:
+        terminal.type("devicelogin doctor --profile work")
+        terminal.wait_for("cellar-pi:~$", times=2)
         terminal.picture(target)
+
+
+@contextlib.contextmanager
+def keyring() -> Iterator[None]:
+    """Run the keyring of ada's session, open, as a desktop has one."""
+    session = keyring_session.KeyringSession(Path(os.environ["XDG_RUNTIME_DIR"]))
+    try:
+        session.start_bus()
+        session.start_service()
+        yield
+    finally:
+        session.end()
 
 
 PICTURES: dict[str, Callable[[Stage, Path], None]] = {
@@ -188,7 +215,8 @@ PICTURES: dict[str, Callable[[Stage, Path], None]] = {
 def main() -> None:
     """Take the pictures that the arguments name."""
     options = _options()
-    options.into.mkdir(exist_ok=True)
+    into = options.into.resolve()
+    into.mkdir(exist_ok=True)
     install(Path.home() / ".local" / "bin")
     os.chdir(Path.home())
     with Emulator(
@@ -198,15 +226,21 @@ def main() -> None:
         msgraph_host="graph.microsoft.com",
         verification_uri=ADDRESS,
         interval=1,
-    ) as emulator, x_terminal.display("2000x1800") as shown_on:  # fmt: skip
+    ) as emulator, x_terminal.display("2000x1800") as shown_on, contextlib.ExitStack() as until_end:  # fmt: skip
         emulator.add_domain("contoso.com")
         for number, user in enumerate(emulator.users):
             name = user.user_principal_name.partition("@")[0]
             emulator.users[number] = dataclasses.replace(user, user_principal_name=f"{name}@contoso.com")
         (options.stage / "ca.pem").write_bytes(Path(emulator.ca_file).read_bytes())
         stage = Stage(options.stage, emulator, shown_on)
-        for name in options.pictures or PICTURES:
-            PICTURES[name](stage, options.into.resolve() / f"{name}.png")
+        names = options.pictures or list(PICTURES)
+        if all(name.startswith("sign-in") for name in names):
+            stage.sign_in("default", "ada@contoso.com")
+        else:
+            until_end.enter_context(keyring())
+            stage.sign_everybody_in()
+        for name in names:
+            PICTURES[name](stage, into / f"{name}.png")
 
 
 def install(directory: Path) -> None:
