@@ -128,7 +128,7 @@ class KeyringStore:
         if self._location.kind != "keyring":
             return f"in the keyring backend {self._location.kind.removeprefix('keyring:')}: as good as that one is"
         return (
-            "in the OS keyring: encrypted on the disk; while it is unlocked, "
+            "encrypted on the disk; while the keyring is unlocked, "
             "any program running as you can read it, and so can root"
         )
 
