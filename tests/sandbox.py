@@ -25,7 +25,7 @@ from typing import IO, TYPE_CHECKING, Any
 from devicelogin import client, clock, secret_store
 from devicelogin.client import observing, reporting, signing_in
 from devicelogin.emulator import Emulator
-from devicelogin.tokens import silent
+from devicelogin.tokens import cache_directory, silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -207,6 +207,20 @@ class Box:
         """Return the items of ours that lie in one of the `odd_keyrings`, by name."""
         return {item.name: item.read_bytes() for item in (self.home / "items").glob("*devicelogin*")}
 
+    def expire_cached(self) -> None:
+        """Let the cached token be one that expired a second ago, wherever it lies."""
+        work = self.workplace()
+        cache = work.token_cache(work.settings())
+        entry = cache.read("")
+        assert entry is not None
+        entry.expires_boot, entry.expires_wall, entry.expires_server = 1.0, time.time() - 1, time.time() - 1
+        cache.write(entry)
+
+    def forget_cached(self) -> None:
+        """Delete the cached tokens, as a boot does."""
+        for file in (self.runtime / "default").iterdir():
+            file.unlink()
+
     def check(self, result: Result) -> None:
         """Hold a result to what every command promises."""
         assert "Traceback" not in result.err, result
@@ -274,8 +288,26 @@ class Box:
 @contextlib.contextmanager
 def opened(**behaviour: Any) -> Iterator[Box]:
     """Open a sandbox whose emulator has the knobs `behaviour`; polls every second if nothing else is said."""
-    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
-    home = Path(tempfile.mkdtemp(prefix="devicelogin-test-", dir=memory))
+    with _opened_in("/dev/shm" if os.path.isdir("/dev/shm") else None, behaviour) as box:
+        yield box
+
+
+@contextlib.contextmanager
+def opened_on_disk(**behaviour: Any) -> Iterator[Box]:
+    """Open a sandbox on a disk: access tokens lie there sealed in the store, and systemd makes a host key."""
+    with _opened_in(disk(), behaviour) as box:
+        yield box
+
+
+def disk() -> str:
+    """Return a directory on a disk in which tests may make their own."""
+    places = (tempfile.gettempdir(), "/var/tmp", str(ROOT))
+    return next(place for place in places if not cache_directory.is_memory(place) and os.access(place, os.W_OK))
+
+
+@contextlib.contextmanager
+def _opened_in(directory: str | None, behaviour: dict[str, Any]) -> Iterator[Box]:
+    home = Path(tempfile.mkdtemp(prefix="devicelogin-test-", dir=directory))
     try:
         with Emulator(**{"interval": 1, **behaviour}) as emulator:
             yield Box(home, emulator)

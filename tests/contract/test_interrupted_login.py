@@ -19,11 +19,6 @@ def box(odd_box: sandbox.Box) -> sandbox.Box:
     return odd_box
 
 
-def forget_cached(box: sandbox.Box) -> None:
-    for file in (box.runtime / "default").iterdir():
-        file.unlink()
-
-
 def killed_before_saving(box: sandbox.Box) -> None:
     """Ada lies in the keyring; Grace was about to be saved in the file."""
     box.sign_in(store=sandbox.HONEST)
@@ -44,7 +39,7 @@ def killed_after_saving(box: sandbox.Box) -> None:
         (box.home / "items" / item).write_bytes(content)
     pending = dataclasses.replace(box.trace(), state="pending", previous=old.location)
     secret_store.write_sign_in(box.workplace().paths, pending)
-    forget_cached(box)
+    box.forget_cached()
 
 
 def test_killed_before_saving_the_old_sign_in_gives_tokens(box: sandbox.Box) -> None:

@@ -42,11 +42,6 @@ def still_works(box: sandbox.Box) -> None:
     assert box.access_token(force=True).token
 
 
-def expire(box: sandbox.Box) -> None:
-    """Let the cached token be one that expired a second ago."""
-    change_entry(box, "expires", f"1.000 {time.time() - 1:.3f} {time.time() - 1:.3f}")
-
-
 def change_entry(box: sandbox.Box, name: str, value: str) -> None:
     file = box.runtime / "default" / "own"
     lines = file.read_text().splitlines(keepends=True)
@@ -119,7 +114,7 @@ def test_a_refresh_that_fails_deletes_nothing(fault: Fault, kind: type[errors.De
     """D6: whatever was answered, the refresh token is still there and is tried again next time."""
     with sandbox.opened() as box:
         box.sign_in()
-        expire(box)
+        box.expire_cached()
         record = (box.state / "default" / "record").read_bytes()
         box.emulator.script("refresh", [fault] * 2)  # an answer that was cut is asked for once more
         with pytest.raises(kind):
@@ -131,7 +126,7 @@ def test_a_refresh_that_fails_deletes_nothing(fault: Fault, kind: type[errors.De
 
 def test_a_token_that_still_lasts_a_minute_is_used_in_an_outage(box: sandbox.Box) -> None:
     """G04: 5xx while the cached token is good for a minute or more: that one, with a warning."""
-    expire(box)
+    box.expire_cached()
     box.emulator.access_token_lifetime = 200
     short = box.access_token()
     box.emulator.script("refresh", [Fault.status(503)])
@@ -346,22 +341,17 @@ def test_a_refusal_is_told_by_status_until_a_refresh_works(box: sandbox.Box) -> 
 
 def test_a_sign_in_that_was_killed_before_it_said_saved_is_found(box: sandbox.Box) -> None:
     """The record says whose it is; the trace follows it."""
-    paths = box.workplace().paths
-    trace = secret_store.read_sign_in(paths)
-    assert trace is not None
-    elsewhere = models.StoreLocation(kind="keyring", backend="nowhere.Keyring", service="x", user="y")
-    assert elsewhere != trace.location
-    secret_store.write_sign_in(paths, dataclasses.replace(trace, state="pending", previous=trace.location))
-    expire(box)
+    box.expire_cached()
+    trace = box.trace()
+    pending = dataclasses.replace(trace, state="pending", previous=trace.location)
+    secret_store.write_sign_in(box.workplace().paths, pending)
     assert box.access_token().token
-    again = secret_store.read_sign_in(paths)
-    assert again is not None
-    assert (again.state, again.previous) == ("saved", None)
+    assert (box.trace().state, box.trace().previous) == ("saved", None)
 
 
 def test_threads_of_one_program_make_one_refresh(strict: sandbox.Box) -> None:
     """F08: 32 threads with one object find the token expired at the same moment."""
-    expire(strict)
+    strict.expire_cached()
     work = strict.workplace()
     barrier = threading.Barrier(32)
 
@@ -376,7 +366,7 @@ def test_threads_of_one_program_make_one_refresh(strict: sandbox.Box) -> None:
 
 def test_fifty_processes_with_an_expired_token_make_one_refresh(strict: sandbox.Box) -> None:
     """Acceptance: released together, a one-time refresh token: exactly one request, 50 times the same token, exit 0."""
-    expire(strict)
+    strict.expire_cached()
     gate = strict.home / "gate"
     os.mkfifo(gate)
     # Each waits until the FIFO has a writer, so that all begin at the same moment.

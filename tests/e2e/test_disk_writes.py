@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,6 @@ import conftest
 import pytest
 import sandbox
 
-from devicelogin.emulator import Emulator
 from devicelogin.tokens import cache_directory
 
 if TYPE_CHECKING:
@@ -35,20 +33,11 @@ LOOP = 'i=0; while [ "$i" -lt "$0" ]; do "$@" || exit; i=$((i + 1)); done'
 
 
 @pytest.fixture(params=["memory", "disk"])
-def box(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sandbox.Box]:
+def box(request: pytest.FixtureRequest) -> Iterator[sandbox.Box]:
     """A sandbox with a runtime directory in memory, or all on a disk, where cached tokens lie sealed in the store."""
-    if request.param == "memory":
-        with sandbox.opened(mode="strict") as opened:
-            yield opened
-        return
-    beside = Path(__file__).parent / f".{tmp_path.name}"
-    home = next(place for place in (tmp_path, beside) if not cache_directory.is_memory(str(place)))
-    home.mkdir(exist_ok=True)
-    try:
-        with Emulator(interval=1, mode="strict") as emulator:
-            yield sandbox.Box(home, emulator)
-    finally:
-        shutil.rmtree(home)
+    opened = {"memory": sandbox.opened, "disk": sandbox.opened_on_disk}[request.param]
+    with opened(mode="strict") as box:
+        yield box
 
 
 def changes(trace: str) -> list[str]:

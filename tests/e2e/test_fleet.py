@@ -65,16 +65,6 @@ class Fleet:
         ]
 
 
-def expire(box: sandbox.Box) -> None:
-    """Let the cached token be one that expired a second ago."""
-    file = box.runtime / "default" / "own"
-    past = time.time() - 1
-    lines = file.read_text().splitlines(keepends=True)
-    file.write_text(
-        "".join(f"expires 1.000 {past:.3f} {past:.3f}\n" if line.startswith("expires ") else line for line in lines)
-    )
-
-
 def slow_refreshes(box: sandbox.Box) -> None:
     """Let every answer of the token endpoint take a tenth of a second, as round trips do: that is when processes meet."""
     box.emulator.script("token", [Fault.delay(0.1)] * 50)
@@ -87,7 +77,7 @@ def test_two_hundred_processes_with_an_expired_token_make_one_refresh(mode: str,
     for _ in range(TIMES):
         with sandbox.opened(mode=mode) as box:
             box.sign_in()
-            expire(box)
+            box.expire_cached()
             slow_refreshes(box)
             ended = Fleet(box, at_once=at_once).finish()
             assert [one for one in ended if one[0] != 0] == []
@@ -127,7 +117,7 @@ def test_a_holder_that_is_killed_costs_nobody_else_anything(mode: str) -> None:
 def killed_once(box: sandbox.Box, mode: str) -> bool:
     """Let a fleet loose, kill its holder, and look at the others; False where the holder was quicker."""
     box.sign_in()
-    expire(box)
+    box.expire_cached()
     slow_refreshes(box)
     fleet = Fleet(box, at_once=True)
     killed = kill_the_holder(box, fleet)

@@ -13,7 +13,6 @@ import subprocess
 import threading
 import time
 from concurrent import futures
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import conftest
@@ -22,24 +21,17 @@ import sandbox
 
 import devicelogin
 from devicelogin import errors, secret_store
-from devicelogin.emulator import MISSING, Emulator, Fault, directory
-from devicelogin.tokens import cache_directory
+from devicelogin.emulator import MISSING, Fault, directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[sandbox.Box]:
+def disk() -> Iterator[sandbox.Box]:
     """A sandbox whose home is on a disk, so that no access token may lie there in the clear."""
-    kept = Path(__file__).parent / f".{tmp_path.name}"
-    home = next(place for place in (tmp_path, kept) if not cache_directory.is_memory(str(place)))
-    home.mkdir(exist_ok=True)
-    try:
-        with Emulator(interval=1, mode="strict") as emulator:
-            yield sandbox.Box(home, emulator)
-    finally:
-        shutil.rmtree(home)
+    with sandbox.opened_on_disk(mode="strict") as opened:
+        yield opened
 
 
 def wait_for(condition: Callable[[], object]) -> None:
@@ -47,20 +39,6 @@ def wait_for(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
-
-
-def expire(box: sandbox.Box) -> None:
-    """Let the cached token be one that has just expired, wherever it lies."""
-    work = box.workplace()
-    cache = work.token_cache(work.settings())
-    entry = cache.read("")
-    assert entry is not None
-    entry.expires_boot, entry.expires_wall, entry.expires_server = 1.0, time.time() - 1, time.time() - 1
-    cache.write(entry)
-
-
-def forget_cached(box: sandbox.Box) -> None:
-    (box.runtime / "default" / "own").unlink()
 
 
 def events(result: sandbox.Result) -> list[dict[str, object]]:
@@ -83,7 +61,7 @@ def test_on_a_disk_a_cached_token_costs_no_request(disk: sandbox.Box) -> None:
 def test_on_a_disk_twenty_with_an_expired_token_make_one_refresh(disk: sandbox.Box) -> None:
     """D6 holds there as well: one-time refresh tokens survive it."""
     disk.sign_in()
-    expire(disk)
+    disk.expire_cached()
     running = [disk.start("token") for _ in range(20)]
     results = [one.finish() for one in running]
     assert [result.status for result in results] == [0] * 20, results
@@ -182,7 +160,7 @@ def test_login_if_needed_in_json_writes_one_event_where_nothing_is_to_be_done(bo
 def test_login_if_needed_in_json_ends_with_failed_where_the_provider_is_down(box: sandbox.Box) -> None:
     """75 and a last event: nobody is asked to sign in because a server has trouble."""
     box.sign_in()
-    forget_cached(box)
+    box.forget_cached()
     box.emulator.script("refresh", [Fault.status(503)] * 5)
     result = box.run("login", "--if-needed", "--json", *box.app())
     assert result.status == 75, result
@@ -198,7 +176,7 @@ def test_login_in_json_ended_by_a_signal_ends_with_failed(
     """The stream has its last event, with the exit code, wherever the signal comes."""
     if during == "refresh":
         box.sign_in()
-        forget_cached(box)
+        box.forget_cached()
         box.emulator.script("refresh", [Fault.delay(20)])
     before = box.emulator.count(during)
     running = box.start("login", "--if-needed", "--json", *box.app())
@@ -451,7 +429,7 @@ def test_sixty_four_threads_of_one_object_make_one_refresh(
     """They find the token expired at the same moment; a one-time refresh token survives it."""
     with sandbox.opened(mode="strict") as box:
         box.sign_in()
-        expire(box)
+        box.expire_cached()
         monkeypatch.setenv("DEVICELOGIN_HOME", box.variables["DEVICELOGIN_HOME"])
         login = devicelogin.DeviceLogin()
         barrier = threading.Barrier(64)

@@ -14,7 +14,6 @@ import shlex
 import shutil
 import stat
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,8 +27,6 @@ import pytest
 import sandbox
 import test_cron
 from documentation import for_emulator, shell
-
-from devicelogin.emulator import Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -202,12 +199,8 @@ def test_the_command_that_tells_outlives_the_units_of_the_page(box: sandbox.Box)
 @pytest.fixture
 def disk() -> Iterator[sandbox.Box]:
     """A sandbox on a disk: systemd makes no host key in memory."""
-    home = Path(tempfile.mkdtemp(prefix="dl-", dir="/var/tmp"))
-    try:
-        with Emulator(interval=1) as emulator:
-            yield sandbox.Box(home, emulator)
-    finally:
-        shutil.rmtree(home)
+    with sandbox.opened_on_disk() as opened:
+        yield opened
 
 
 def credential_machine(box: sandbox.Box) -> tuple[cron_machine.CronMachine, dict[str, str]]:

@@ -5,25 +5,13 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+import sandbox
 
 from devicelogin.tokens import access_cache, cache_directory
 
-if TYPE_CHECKING:
-    import sandbox
-
-
 MEMORY = Path("/dev/shm")
-
-
-def on_a_disk() -> Path:
-    """Return a directory that is on a disk, or skip."""
-    for place in (Path(__file__).parent, Path("/var/tmp"), Path.cwd()):
-        if not cache_directory.is_memory(str(place)) and os.access(place, os.W_OK):
-            return Path(tempfile.mkdtemp(prefix=".devicelogin-", dir=place))
-    pytest.skip("every directory here lies in memory")
 
 
 @pytest.mark.skipif(not MEMORY.is_dir(), reason="no /dev/shm here")
@@ -41,7 +29,7 @@ def test_other_file_systems_are_no_memory() -> None:
 
 def test_a_link_is_judged_by_where_it_leads(tmp_path: Path) -> None:
     """A link on a disk to a tmpfs is memory, one from a tmpfs to a disk is not."""
-    disk = on_a_disk()
+    disk = Path(tempfile.mkdtemp(dir=sandbox.disk()))
     try:
         inside = Path(tempfile.mkdtemp(dir=MEMORY))
         (inside / "away").symlink_to(disk)
@@ -55,24 +43,18 @@ def test_a_link_is_judged_by_where_it_leads(tmp_path: Path) -> None:
         disk.rmdir()
 
 
-def test_without_memory_access_tokens_go_into_the_secret_store(box: sandbox.Box) -> None:
+def test_without_memory_access_tokens_go_into_the_secret_store() -> None:
     """D5: they are found again there, and a byte search finds them nowhere."""
-    disk = on_a_disk()
-    try:
-        box.variables["DEVICELOGIN_HOME"] = str(disk)
+    with sandbox.opened_on_disk() as box:
         box.sign_in()
         first = box.access_token()
         assert box.access_token().token == first.token
         assert box.emulator.count("refresh") == 0
         second = box.access_token(force=True)
         assert box.access_token().token == second.token
-        for place in disk.rglob("*"):
+        for place in box.home.rglob("*"):
             assert not place.is_file() or second.token.encode() not in place.read_bytes()
-        assert not list(disk.glob("runtime/**/*"))
-    finally:
-        for place in sorted(disk.rglob("*"), reverse=True):
-            place.unlink() if not place.is_dir() else place.rmdir()
-        disk.rmdir()
+        assert not list(box.runtime.rglob("*"))
 
 
 def test_with_the_cache_off_nothing_is_written(box: sandbox.Box) -> None:
