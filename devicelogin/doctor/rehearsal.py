@@ -72,8 +72,14 @@ def rehearse(profile: str, environ: Mapping[str, str], *, force_refresh: bool) -
             "there is no cron on this system", hint="try the task itself: devicelogin token --force-refresh"
         )
     job = crontab.environment()
-    run = _Run(settings.locate(job).of(profile), job, crontab.missing_places(environ, job))
-    now = run.now(force_refresh=force_refresh)
+    try:
+        paths = settings.locate(job).of(profile)
+    except errors.ConfigError as error:
+        raise errors.ConfigError(
+            f"in your crontab, {error.message}", hint="correct it there: crontab -e", code=error.code
+        ) from error
+    run = _Run(paths, job, crontab.missing_places(environ, job))
+    now = run.of_another(settings.locate(environ).of(profile)) or run.now(force_refresh=force_refresh)
     return Rehearsal(
         answers=(now, *run.later(now)),
         missing=(*run.lost, *crontab.missing_others(environ, job)),
@@ -89,6 +95,14 @@ class _Run:
         self._paths = paths
         self._job = job
         self._profile = paths.profile
+
+    def of_another(self, meant: settings_paths.ProfilePaths) -> Answer | None:
+        """Return a no where the job would find another sign-in than this session's, whose files are `meant`; else None."""
+        found = _sign_in(self._paths)
+        if not self.lost or found is None or _sign_in(meant) is None:
+            return None
+        who = redaction.printable(found.account.username, limit=80)
+        return self._no(f"another sign-in is saved, that of {who}", None, errors.ConfigError.exit_code)
 
     def now(self, *, force_refresh: bool) -> Answer:
         """Return whether a token comes out; one from the cache counts only if the saved sign-in can be read as well."""
@@ -119,7 +133,7 @@ class _Run:
         in_the_way = now if now.works is False and now.exit_code not in _PASSING else None
         if now.works is False and in_the_way is None:
             in_the_way = self._unreadable()
-        sign_in = self._sign_in()
+        sign_in = _sign_in(self._paths)
         if in_the_way is not None or sign_in is None:
             why = in_the_way or now
             same = dataclasses.replace(why, works=False, reason="for the same reason")
@@ -165,14 +179,15 @@ class _Run:
         return Answer(moment="now", works=False, reason=reason, command=command, exit_code=status)
 
     def _lies_in_keyring(self) -> bool:
-        sign_in = self._sign_in()
+        sign_in = _sign_in(self._paths)
         return sign_in is not None and sign_in.location.kind != "file"
 
-    def _sign_in(self) -> models.SignIn | None:
-        try:
-            return secret_store.read_sign_in(self._paths)
-        except errors.DeviceLoginError:
-            return None
+
+def _sign_in(paths: settings_paths.ProfilePaths) -> models.SignIn | None:
+    try:
+        return secret_store.read_sign_in(paths)
+    except errors.DeviceLoginError:
+        return None
 
 
 def _command(module: str, *arguments: str) -> list[str]:

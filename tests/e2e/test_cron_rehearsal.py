@@ -173,3 +173,31 @@ def test_the_job_has_nothing_of_the_session() -> None:
         assert (umask, directory, terminal) == ("0077", str(machine.box.home), "0")
         assert "not known: the key comes from a source of its own (command)" in result.out
         assert not any(secret in result.out + result.err for secret in machine.box.secrets())
+
+
+def test_another_sign_in_where_cron_looks_is_no_yes() -> None:
+    """A token that belongs to somebody else is a no, named with the line that the crontab lacks."""
+    with other_machine.started() as machine:
+        machine.sign_in("none")
+        machine.login("file")
+        home = str(machine.box.home / "elsewhere")
+        machine.box.emulator.approve_next(user="grace@contoso.example")
+        machine.run("login", *machine.box.app(), DEVICELOGIN_HOME=home)
+        result = machine.run("doctor", "--as-cron", DEVICELOGIN_HOME=home)
+        assert result.status == 78, result
+        assert sum(line.partition(":")[2].lstrip().startswith("no: ") for line in result.out.splitlines()) == 3
+        assert "looks elsewhere, where another sign-in is saved, that of ada@contoso.example" in result.out
+        assert f"(crontab -e): DEVICELOGIN_HOME={home}" in result.out
+        assert machine.run("doctor", "--as-cron").status == 0
+
+
+def test_a_crontab_that_nothing_can_be_found_with_is_told_from_the_session() -> None:
+    """What is wrong is the crontab, and the hint is how to mend that."""
+    with other_machine.started() as machine:
+        machine.sign_in("none")
+        machine.login("file")
+        machine.do("sh", "-c", "echo DEVICELOGIN_HOME=relative | crontab -")
+        result = machine.run("doctor", "--as-cron")
+        assert result.status == 78, result
+        assert result.lines("error") == ["in your crontab, DEVICELOGIN_HOME is not an absolute path"]
+        assert result.lines("hint") == ["correct it there: crontab -e"]
