@@ -48,6 +48,10 @@ def main() -> None:
 
             status = printing.run(wanted, turn)
         else:
+            # Imports leave some hundred thousand objects and no garbage; the usual 700 would look at them 150 times.
+            import gc
+
+            gc.set_threshold(50_000)
             from devicelogin.cli import main as command_line
 
             status = command_line.run(sys.argv[1:])

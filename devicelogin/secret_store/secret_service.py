@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import jeepney
 import secretstorage
-from secretstorage import util
+from secretstorage import dhcrypto, util
 
 from devicelogin.secret_store.refusal import RefusedError
 
@@ -41,14 +41,12 @@ class Items:
 
     def __init__(self, service: str) -> None:
         self._service = service
-        connection = _connected()
-        self._collection = _default_collection(connection)
-        # Without it each item would agree on a key of its own.
-        self._collection.session = util.open_session(connection)
+        self._collection = _default_collection(_connected())
 
     def get(self, name: str) -> str | None:
         """Return the text saved as `name`, None where there is none."""
         for item in self._found(name):
+            item.session = self._session()
             if item.is_locked():
                 item.unlock()
                 if item.is_locked():
@@ -62,13 +60,22 @@ class Items:
         attributes = {**self._attributes(name), "application": _APPLICATION}
         self._collection.create_item(label, attributes, value.encode(), replace=True)
 
-    def delete(self, name: str) -> None:
-        """Delete `name`; that there is none is no error."""
+    def delete(self, name: str) -> bool:
+        """Delete `name`, and tell whether it was there."""
+        was_there = False
         for item in self._found(name):
             item.delete()
+            was_there = True
+        return was_there
 
     def _found(self, name: str) -> Iterator[secretstorage.Item]:
         return self._collection.search_items(self._attributes(name))
+
+    def _session(self) -> dhcrypto.Session:
+        """Return what encrypts secrets on the bus; otherwise each item would agree on a key of its own."""
+        if self._collection.session is None:
+            self._collection.session = util.open_session(self._collection.connection)
+        return self._collection.session
 
     def _attributes(self, name: str) -> dict[str, str]:
         return {"service": self._service, "username": name}
