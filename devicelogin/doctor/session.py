@@ -35,7 +35,11 @@ def _bus(about: subject.Subject, environ: Mapping[str, str], *, in_keyring: bool
     say = about.yellow if in_keyring else about.green
     if address is None:
         return say("session bus", "none here, as in cron jobs and containers; only the OS keyring would need one")
-    origin = "DBUS_SESSION_BUS_ADDRESS" if environ.get("DBUS_SESSION_BUS_ADDRESS") else "your own, found without DBUS_SESSION_BUS_ADDRESS"
+    origin = (
+        "DBUS_SESSION_BUS_ADDRESS"
+        if environ.get("DBUS_SESSION_BUS_ADDRESS")
+        else "your own, found without DBUS_SESSION_BUS_ADDRESS"
+    )
     path = _socket_of(address)
     if path is None:
         return about.green("session bus", f"named by {origin}; not tried, as it is no local socket")
