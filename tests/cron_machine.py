@@ -5,7 +5,9 @@
     assert b"devicelogin" in machine.crontab
 
 The real `crontab` and `systemctl` run in a mount namespace of their own, in which directories of the sandbox lie over
-/var/spool/cron, /var/lib/systemd and /run/systemd; nothing of the machine that runs the tests is touched.
+/var/spool/cron, /var/lib/systemd and /run/systemd; nothing of the machine that runs the tests is touched. Each command has
+a namespace of its own, so it needs no root; what has to last from one command to the next (sessions, buses, a boot) needs
+root and is `other_machine`.
 """
 
 from __future__ import annotations

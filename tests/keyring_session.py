@@ -21,19 +21,19 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import conftest
 import jeepney
+import sandbox
 import secretstorage
-from jeepney.io import blocking
+import session_bus
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
 
     import pytest
@@ -41,16 +41,6 @@ if TYPE_CHECKING:
 STATES = ("unlocked", "locked", "no-collection", "absent", "hung")
 
 _NAME = "org.freedesktop.secrets"
-_PASSWORD = b"correct horse"
-_PATIENCE = 20.0
-
-_BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><type>session</type><listen>unix:path={socket}</listen>
-<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy>
-</busconfig>
-"""
-
 _HUNG_SERVICE = """
 import sys, time
 import jeepney
@@ -80,49 +70,47 @@ class KeyringSession:
             (directory / name).mkdir(mode=0o700)
         self.data.mkdir(mode=0o700, exist_ok=True)
         self._asked = 0
-        self._bus: subprocess.Popen[bytes] | None = None
-        self._service: subprocess.Popen[bytes] | None = None
+        self._bus: list[subprocess.Popen[bytes]] = []
+        self._service: list[subprocess.Popen[bytes]] = []
 
     def start_bus(self) -> None:
         """Start the session bus."""
-        config = self.directory / "bus.conf"
-        config.write_text(_BUS_CONFIG.format(socket=self.directory / "bus"))
-        self._bus = self._start(["dbus-daemon", f"--config-file={config}", "--nofork", "--nopidfile"])
-        _wait(lambda: (self.directory / "bus").exists() and self._connects(), "the session bus")
+        socket = self.directory / "bus"
+        self._bus.append(self._start(session_bus.command(socket.with_name("bus.conf"), socket, starts_services=False)))
+        sandbox.wait_for(lambda: session_bus.answers(self.address), "the session bus")
 
     def start_service(self, *, unlock: bool = True) -> None:
         """Start gnome-keyring, unlocked with its password on stdin or left as it is."""
         mode = ["--unlock"] if unlock else []
         command = ["gnome-keyring-daemon", "--foreground", *mode, "--components=secrets"]
-        self._service = self._start(command, stdin=_PASSWORD if unlock else b"")
-        _wait(lambda: self.owner() is not None, "gnome-keyring")
+        self._service.append(self._start(command, stdin=session_bus.PASSWORD if unlock else b""))
+        sandbox.wait_for(lambda: self.owner() is not None, "gnome-keyring")
         if unlock:
-            _wait(lambda: self.is_locked() is False, "the login collection")
+            sandbox.wait_for(lambda: self.is_locked() is False, "the login collection")
 
     def start_hung_service(self) -> None:
         """Start something that owns the secret service's name and never answers."""
-        self._service = self._start([sys.executable, "-c", _HUNG_SERVICE, self.address])
-        _wait(lambda: self.owner() is not None, "the hung service")
+        self._service.append(self._start([sys.executable, "-c", _HUNG_SERVICE, self.address]))
+        sandbox.wait_for(lambda: self.owner() is not None, "the hung service")
 
     def kill_service(self) -> None:
         """Kill the secret service with SIGKILL and wait until the bus has noticed."""
-        _end(self._service)
-        self._service = None
-        _wait(lambda: self.owner() is None, "the end of the service")
+        session_bus.end(self._service)
+        sandbox.wait_for(lambda: self.owner() is None, "the end of the service")
 
     def end(self) -> None:
         """End every process of this session."""
-        for process in (self._service, self._bus):
-            _end(process)
+        session_bus.end(self._service)
+        session_bus.end(self._bus)
 
     def lock(self) -> None:
         """Lock the login collection, as a desktop does when the screen is locked."""
-        with self._connection() as connection:
+        with session_bus.connection(self.address) as connection:
             secretstorage.Collection(connection).lock()
 
     def is_locked(self) -> bool | None:
         """Tell whether the default collection is locked; None where there is none."""
-        with self._connection() as connection:
+        with session_bus.connection(self.address) as connection:
             try:
                 return bool(secretstorage.Collection(connection).is_locked())
             except secretstorage.ItemNotFoundException:
@@ -131,7 +119,7 @@ class KeyringSession:
     def items(self, service: str | None = None) -> dict[str, str]:
         """Return all secrets by user name, of one `service` or of all: what lies there, not what a store makes of it."""
         found = {}
-        with self._connection() as connection:
+        with session_bus.connection(self.address) as connection:
             for item in secretstorage.Collection(connection).get_all_items():
                 attributes = item.get_attributes()
                 if service is None or attributes.get("service") == service:
@@ -141,42 +129,18 @@ class KeyringSession:
 
     def owner(self) -> str | None:
         """Return the bus name of who answers for the secret service, None for nobody."""
-        with self._connection() as connection:
+        with session_bus.connection(self.address) as connection:
             reply = connection.send_and_get_reply(jeepney.message_bus.GetNameOwner(_NAME))
             return None if reply.header.message_type is jeepney.MessageType.error else str(reply.body[0])
 
     def connections(self) -> int:
         """Return how many connections this bus has had until now, not counting those made to ask."""
         self._asked += 1
-        with self._connection() as connection:
+        with session_bus.connection(self.address) as connection:
             return int(connection.unique_name.rpartition(".")[2]) - self._asked
 
-    def _connects(self) -> bool:
-        try:
-            with self._connection():
-                return True
-        except OSError:
-            return False
-
-    @contextlib.contextmanager
-    def _connection(self) -> Iterator[blocking.DBusConnection]:
-        with contextlib.closing(blocking.open_dbus_connection(bus=self.address)) as connection:
-            secretstorage.add_match_rules(connection)
-            yield connection
-
     def _start(self, command: list[str], stdin: bytes = b"") -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            command,
-            env={**os.environ, **self.variables},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        assert process.stdin is not None
-        process.stdin.write(stdin)
-        process.stdin.close()
-        return process
+        return session_bus.start(command, {**os.environ, **self.variables}, stdin)
 
 
 @contextlib.contextmanager
@@ -210,19 +174,3 @@ def make_current(session: KeyringSession, monkeypatch: pytest.MonkeyPatch) -> No
     """Make `session` the one that this process and its children see, until the test ends."""
     for name, value in session.variables.items():
         monkeypatch.setenv(name, value)
-
-
-def _wait(condition: object, what: str) -> None:
-    assert callable(condition)
-    end = time.monotonic() + _PATIENCE
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(f"{what} did not come within {_PATIENCE:.0f} s")
-        time.sleep(0.01)
-
-
-def _end(process: subprocess.Popen[bytes] | None) -> None:
-    if process is None:
-        return
-    process.kill()
-    process.wait()

@@ -28,19 +28,16 @@ import jeepney
 import pytest
 import sandbox
 import secretstorage
-from jeepney.io import blocking
+import session_bus
 
 from devicelogin.emulator import Emulator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 #: How the keyring comes to a session: as a service of the user's own bus, by PAM, on a bus that is nobody else's, with an
 #: empty password, or not at all.
 KEYRINGS = ("gnome-keyring", "pam", "private bus", "no password", "none")
-
-_PASSWORD = b"correct horse"
-_PATIENCE = 20.0
 
 # What has to be somewhere else than on the machine that runs the tests. It ends with its stdin.
 _NAMESPACE = """
@@ -52,13 +49,6 @@ if [ -d /var/spool/cron ]; then mount -t tmpfs tmpfs /var/spool/cron; mkdir -m 1
 mount --bind "$1/passwd" /etc/passwd
 echo ready
 cat >/dev/null
-"""
-
-_BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><type>session</type><listen>unix:path={socket}</listen><standard_session_servicedirs/>
-<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy>
-</busconfig>
 """
 
 # Cron has no PYTHONPATH, and this checkout need not be the one that is installed.
@@ -106,27 +96,27 @@ class Machine:
             (keyrings / "login.keyring").write_text("[keyring]\ndisplay-name=Login\nctime=0\nmtime=0\n")
         elif keyring == "pam":
             # pam_gnome_keyring starts it with the password, the session then puts it on the bus.
-            self._session.append(self._start(["gnome-keyring-daemon", "--foreground", "--login"], _PASSWORD))
+            self._session.append(self._start(["gnome-keyring-daemon", "--foreground", "--login"], session_bus.PASSWORD))
             control = self._root / "run/user/0/keyring/control"
-            _wait(control.exists, "the keyring that PAM starts")
+            sandbox.wait_for(control.exists, "the keyring that PAM starts")
             self._start(["gnome-keyring-daemon", "--start", "--components=secrets"]).wait()
         elif keyring != "none":
             command = ["gnome-keyring-daemon", "--foreground", "--unlock", "--components=secrets"]
-            process = self._start(command, _PASSWORD)
+            process = self._start(command, session_bus.PASSWORD)
             (self._session if keyring == "private bus" else self._user_bus).append(process)
         if keyring not in {"none", "no password"}:
-            _wait(lambda: self._is_open(address), "the open keyring")
+            sandbox.wait_for(lambda: self._is_open(address), "the open keyring")
 
     def log_out(self) -> None:
         """End the session as PAM and logind do: without lingering the user's bus and runtime directory go with it."""
-        _end(self._session)
+        session_bus.end(self._session)
         self.box.variables = {}
         if not self.lingers:
             self._end_user_bus()
 
     def reboot(self, *forgotten: Path) -> None:
         """End everything, empty what lies in memory (and `forgotten`), and start what starts without anybody."""
-        _end(self._session)
+        session_bus.end(self._session)
         self.box.variables = {}
         self._end_user_bus()
         for directory in forgotten:
@@ -185,8 +175,8 @@ class Machine:
 
     def end(self) -> None:
         """End everything; the namespace goes with its last process."""
-        _end(self._session)
-        _end(self._user_bus)
+        session_bus.end(self._session)
+        session_bus.end(self._user_bus)
         self._holder.communicate()
 
     @property
@@ -199,14 +189,13 @@ class Machine:
         self._user_bus.append(self._bus(self._user_socket))
 
     def _end_user_bus(self) -> None:
-        _end(self._user_bus)
+        session_bus.end(self._user_bus)
         shutil.rmtree(self._root / "run/user/0", ignore_errors=True)
 
     def _bus(self, socket: Path) -> subprocess.Popen[bytes]:
         config = self._directory / f"{'session' if socket.is_relative_to(self._directory) else 'user'}.conf"
-        config.write_text(_BUS_CONFIG.format(socket=socket))
-        process = self._start(["dbus-daemon", f"--config-file={config}", "--nofork", "--nopidfile"], address=socket)
-        _wait(lambda: self._connects(f"unix:path={socket}"), "the bus")
+        process = self._start(session_bus.command(config, socket, starts_services=True), address=socket)
+        sandbox.wait_for(lambda: session_bus.answers(self._from_here(f"unix:path={socket}")), "the bus")
         return process
 
     def _start(self, command: list[str], stdin: bytes = b"", address: Path | None = None) -> subprocess.Popen[bytes]:
@@ -217,28 +206,10 @@ class Machine:
             "XDG_RUNTIME_DIR": "/run/user/0",
             **given,
         }
-        process = subprocess.Popen(
-            [*self.inside, *command],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        assert process.stdin is not None
-        process.stdin.write(stdin)
-        process.stdin.close()
-        return process
-
-    def _connects(self, address: str) -> bool:
-        try:
-            with self._connection(address):
-                return True
-        except OSError:
-            return False
+        return session_bus.start([*self.inside, *command], environment, stdin)
 
     def _is_open(self, address: str) -> bool:
-        with self._connection(address) as connection:
+        with session_bus.connection(self._from_here(address)) as connection:
             question = jeepney.message_bus.NameHasOwner("org.freedesktop.secrets")
             if not connection.send_and_get_reply(question).body[0]:
                 return False
@@ -247,12 +218,8 @@ class Machine:
             except secretstorage.ItemNotFoundException:
                 return False
 
-    @contextlib.contextmanager
-    def _connection(self, address: str) -> Iterator[blocking.DBusConnection]:
-        inside = address.replace("path=/", f"path={self._root}/")
-        with contextlib.closing(blocking.open_dbus_connection(bus=inside)) as connection:
-            secretstorage.add_match_rules(connection)
-            yield connection
+    def _from_here(self, address: str) -> str:
+        return address.replace("path=/", f"path={self._root}/")
 
 
 @contextlib.contextmanager
@@ -272,18 +239,3 @@ def started(*, lingers: bool = False) -> Iterator[Machine]:
                 machine.end()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def _wait(condition: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + _PATIENCE
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(f"{what} did not come within {_PATIENCE:.0f} s")
-        time.sleep(0.01)
-
-
-def _end(processes: list[subprocess.Popen[bytes]]) -> None:
-    for process in reversed(processes):
-        process.kill()
-        process.wait()
-    processes.clear()

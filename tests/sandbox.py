@@ -28,7 +28,7 @@ from devicelogin.emulator import Emulator
 from devicelogin.tokens import cache_directory, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from devicelogin import models
 
@@ -36,6 +36,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: How long may a command take before the test gives it up (seconds)?
 PATIENCE = 90.0
+
+#: How long may something take that comes soon, on a busy machine (seconds)?
+SOON = 20.0
 
 #: A keyring whose items are files, see `Box.give_odd_keyrings`, and another class that keeps its items where this one does.
 HONEST = "keyring:odd_keyrings.Honest"
@@ -283,6 +286,14 @@ class Box:
     ) -> models.AccessToken:
         """Return an access token without a person, in this process."""
         return self.workplace(store=store, variables=variables).silent_tokens().access_token(silent.Wish(**wish))
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    """Wait until `condition` holds, for `what` a test cannot go on without."""
+    end = time.monotonic() + SOON
+    while not condition():
+        assert time.monotonic() < end, f"{what} did not come within {SOON:.0f} s"
+        time.sleep(0.01)
 
 
 @contextlib.contextmanager
