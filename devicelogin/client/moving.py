@@ -42,7 +42,11 @@ def move(work: Workplace, *, patient: bool = False, wait_seconds: float = WAIT_S
     with secret_store.ProfileLock(work.paths, path=work.paths.login_lock, wait_seconds=wait_seconds):
         # A sign-in that is running has noted where the old secret lies; it must not be elsewhere when it ends.
         found = _signed_in(work, unfinished.read_settled(work))
-        target = None if _is_there(work, chosen, found) else _tried_out(work, chosen, found, patient=patient)
+        target = None
+        if not _is_there(work, chosen, found):
+            target = _tried_out(work, chosen, found, patient=patient)
+        elif found.location.key != "passphrase":  # nobody is asked for one that is not needed
+            _load(work, found, patient=patient)
         with secret_store.ProfileLock(work.paths):
             found = _signed_in(work, unfinished.settle(work))
             if target is not None:
@@ -76,11 +80,7 @@ def _tried_out(
 ) -> secret_store.SecretStore:
     """Return the store to move to. Whatever can fail, fails here, and whoever can be asked, is, before anything changes."""
     preparing.try_profile(work, chosen)
-    source = secret_store.open_store(found.location, work.paths, patient=patient, supply=work.key_supply)
-    try:
-        source.load()
-    except errors.StoreUnusableError as error:
-        raise silent.out_of_reach(error, found.location, work.profile) from error
+    _load(work, found, patient=patient)
     try:
         return preparing.choose_store(work, chosen, found, patient=patient)
     except errors.StoreUnusableError as error:
@@ -88,6 +88,17 @@ def _tried_out(
             # The store's own advice is for who signs in: to take the sealed file.
             error.hint = f"it stays in {_named(found.location)}; run this again in a session where the keyring opens"
         raise
+
+
+def _load(work: Workplace, found: models.SignIn, *, patient: bool) -> None:
+    """See that the saved record can be read. Raises StoreUnusableError, DataBadError; LoginRequiredError where it is gone."""
+    source = secret_store.open_store(found.location, work.paths, patient=patient, supply=work.key_supply)
+    try:
+        record = source.load()
+    except errors.StoreUnusableError as error:
+        raise silent.out_of_reach(error, found.location, work.profile) from error
+    if record is None:
+        raise silent.not_signed_in(work.profile)
 
 
 def _copied(work: Workplace, found: models.SignIn, target: secret_store.SecretStore) -> models.SignIn:

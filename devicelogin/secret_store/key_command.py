@@ -64,7 +64,8 @@ class KeyCommand:
         if given is None or isinstance(given, str):
             raise errors.StoreUnusableError(
                 "the key of the sealed file is what a command prints, and the profile no longer names one",
-                hint=f'write it back into {written.path}: key = ["program", "argument"]',
+                hint=f'write it back into {written.path}: key = ["program", "argument"]; '
+                'if it is lost, write key = "file" there and sign in again: devicelogin login',
                 code="key_missing",
             )
         try:

@@ -238,6 +238,12 @@ class SealedFile:
                 hint="try again; if it is forgotten: devicelogin logout, then devicelogin login",
                 code="another_key",
             )
+        if source.name == "command":
+            raise errors.DataBadError(
+                f"the saved sign-in {self._path} was sealed with another key than the command in the profile prints",
+                hint=f"write the former command back into {self._paths.profile_file}, or sign in again: devicelogin login",
+                code="another_key",
+            )
         raise self._bad("was sealed with another key", "another_key")
 
     def _parse_header(self, line: bytes) -> _Header:

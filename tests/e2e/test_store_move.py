@@ -166,6 +166,48 @@ def test_a_move_within_the_file_seals_it_anew(box: sandbox.Box, line: str, has: 
     assert "was there already" in move(box, "file").err
 
 
+@pytest.mark.parametrize(
+    ("damage", "status", "words"),
+    [("key", 73, "is missing"), ("record", 65, "is damaged"), ("command", 65, "the command in the profile")],
+)
+def test_what_lies_there_already_and_cannot_be_opened_is_no_success(
+    box: sandbox.Box, damage: str, status: int, words: str
+) -> None:
+    """A move that has nothing to do says so only of a sign-in that can be read; nothing changes."""
+    keys = [box.home / name for name in ("first key", "second key")]
+    for key in keys:
+        key.write_bytes(os.urandom(32))
+    box.login()
+    if damage == "key":
+        (box.config / "keys" / "default.key").unlink()
+    elif damage == "record":
+        (box.state / "default" / "record").write_bytes(b'{"magic"')
+    else:
+        write_profile(box, f'key = ["cat", "{keys[0]}"]')
+        assert move(box, "file").status == 0
+        profile = box.config / "default.toml"
+        profile.write_text(profile.read_text().replace(keys[0].name, keys[1].name))
+    before = snapshot(box.home / "all")
+    result = move(box, "file")
+    assert result.status == status, result
+    assert words in result.lines("error")[0]
+    assert "was there already" not in result.err
+    assert snapshot(box.home / "all") == before
+
+
+@pytest.mark.keyring
+def test_a_keyring_that_is_locked_is_no_place_where_it_is_already(
+    box: sandbox.Box, session: keyring_session.KeyringSession
+) -> None:
+    """`--to keyring` where it lies in a keyring that does not open: 73, as every command that needs it."""
+    box.login(store="keyring")
+    assert move(box, "keyring").status == 0
+    session.lock()
+    result = move(box, "keyring")
+    assert result.status == 73, result
+    assert "is locked" in result.lines("error")[0]
+
+
 def test_nobody_signed_in_is_4(box: sandbox.Box) -> None:
     """With the command that signs in; no store is asked."""
     result = move(box, "keyring")
