@@ -52,9 +52,9 @@ def run(invocation: Invocation, act: Callable[[], object]) -> int:
     except errors.DeviceLoginError as error:
         return _report(error, invocation)
     except KeyboardInterrupt:
-        return _interrupted(signal.SIGINT, "interrupted")
+        return _interrupted(signal.SIGINT, invocation)
     except Ended as end:
-        return _interrupted(end.number, "ended by a signal")
+        return _interrupted(end.number, invocation)
     except output.ReaderGoneError:
         output.abandon_stdout()
         return 128 + 13
@@ -67,6 +67,14 @@ def run(invocation: Invocation, act: Callable[[], object]) -> int:
 def error_of(error: Exception) -> errors.DeviceLoginError:
     """Return the error of our family for an exception of no family: a limit that was reached, or a bug."""
     return _used_up(error) or _bug(error)
+
+
+def interruption(number: int) -> errors.DeviceLoginError:
+    """Return the error for a command that signal `number` ended."""
+    how = "interrupted" if number == signal.SIGINT else "ended by a signal"
+    error = errors.DeviceLoginError(f"{how}; what was saved before is unchanged", code="interrupted")
+    error.exit_code, error.retryable = 128 + number, True
+    return error
 
 
 def place_of(error: Exception) -> str:
@@ -138,8 +146,13 @@ def _bug(error: Exception) -> errors.InternalError:
     )
 
 
-def _interrupted(number: int, words: str) -> int:
-    output.say(f"devicelogin: {words}; what was saved before is unchanged")
+def _interrupted(number: int, invocation: Invocation) -> int:
+    end = interruption(number)
+    if invocation.as_json:
+        _report(end, invocation)
+    else:
+        # No error to a person who wanted it. What Ctrl-C has left on the line of a terminal is taken away.
+        output.say(f"devicelogin: {end.message}", anew=number == signal.SIGINT)
     for caught in _CAUGHT:
         if (one := getattr(signal, caught, None)) is not None and signal.getsignal(one) is _do_nothing:
             signal.signal(one, signal.SIG_IGN)  # Python gives up its handlers before it has ended, but not this
@@ -160,9 +173,7 @@ def _catch_signals() -> None:
     def end(number: int, _frame: object) -> NoReturn:
         for one in caught:
             signal.signal(one, _do_nothing)  # SIG_IGN for one that is on its way already is a traceback
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise Ended(number)
+        raise Ended(number)  # for Ctrl-C too: click would answer a KeyboardInterrupt with an empty line
 
     for number in caught:
         signal.signal(number, end)

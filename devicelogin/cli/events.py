@@ -105,12 +105,6 @@ class EventStream:
         fields = {key: _printable(value) for key, value in error.as_json().items() if key != "format_version"}
         self._write("failed", **fields)
 
-    def interrupted(self, number: int) -> None:
-        """Write the last event of a sign-in that signal `number` ended."""
-        fields = errors.LoginNotCompletedError("the sign-in was interrupted", code="interrupted").as_json()
-        del fields["format_version"]
-        self._write("failed", **{**fields, "exit": 128 + number})
-
     def _write(self, event: str, **fields: object) -> None:
         output.write(json.dumps({"format_version": 1, "event": event, **fields}) + "\n")
 

@@ -171,6 +171,10 @@ def sign_in_on_screen(
         registration.ask_for_app(flags, needs_tenant=needs_tenant, is_oidc=chosen.is_oidc, stdin=sys.stdin)
         work = unlocking.let_ask(invocation, invocation.workplace(flags))
         chosen = work.settings(for_login=True)
+    if sys.stderr is None and not chosen.on_code.value and (picture is None or not picture.is_wanted):
+        raise errors.OutputError(
+            "cannot show the sign-in code on stderr: it is closed", hint="look at what stderr is connected to"
+        )
     view = SignInScreen(
         work,
         chosen,
@@ -234,7 +238,7 @@ def _ending(stream: events.EventStream, invocation: Invocation) -> Iterator[None
         stream.failed(error)
         raise
     except (KeyboardInterrupt, Ended) as end:
-        stream.interrupted(end.number if isinstance(end, Ended) else signal.SIGINT)
+        stream.failed(ending.interruption(end.number if isinstance(end, Ended) else signal.SIGINT))
         raise
     except output.ReaderGoneError:
         raise

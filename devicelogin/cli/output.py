@@ -87,12 +87,22 @@ def replaceable(path: str) -> str:
     return path
 
 
-def say(line: str) -> None:
-    """Write one line for a person to stderr; nobody there is no error."""
+def say(line: str, *, anew: bool = False) -> None:
+    """Write one line for a person to stderr, as far as it has its characters; nobody there is no error.
+
+    With `anew` what stands on the line of a terminal is erased first, or left on a line of its own.
+    """
     clear_the_line()
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+        if anew and sys.stderr.isatty():
+            sys.stderr.write("\n" if os.environ.get("TERM", "dumb") in {"", "dumb"} else "\r\x1b[K")
+        if line.isascii():  # which needs nothing more imported
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+            return
+        from devicelogin.terminal import screen
+
+        screen.Screen(sys.stderr, environ=os.environ).line(line)
 
 
 def people() -> TextIO:

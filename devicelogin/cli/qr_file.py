@@ -67,9 +67,14 @@ class QrFile:
     ) -> None:
         self.remove()
 
+    @property
+    def is_wanted(self) -> bool:
+        """Tell whether there is a file."""
+        return self._path is not None
+
     def before(self, observer: observing.Observer) -> observing.Observer:
         """Return what tells `observer` everything and draws each code; `observer` itself where there is no file."""
-        return _Drawing(observer, self) if self._path is not None else observer
+        return _Drawing(observer, self) if self.is_wanted else observer
 
     def write(self, text: str) -> bool:
         """Let the file show `text`; False: it is too long for a QR code. Raises OutputError."""

@@ -88,7 +88,12 @@ def hidden(question: str, stream: TextIO) -> str:
 
     try:
         return getpass.getpass(redaction.printable(question).rstrip() + " ", stream)
-    except (EOFError, ValueError):
+    except BaseException as end:
+        with contextlib.suppress(OSError, ValueError):  # the line of the question has not been ended
+            stream.write("\n")
+            stream.flush()
+        if not isinstance(end, (EOFError, ValueError)):
+            raise
         message = f"the question was not answered: {redaction.printable(question, limit=80)}"
         raise errors.LoginNotCompletedError(message, hint="nothing was changed; run the command again") from None
 
@@ -127,7 +132,12 @@ def _is_in_foreground(stdin: TextIO) -> bool:
 
 def _answer(screen: Screen, stdin: TextIO, question: str) -> str:
     screen.write(f"{redaction.printable(question)} ")
-    line = stdin.readline(_LONGEST)
+    try:
+        line = stdin.readline(_LONGEST)
+    except BaseException:  # a signal: what is said of it stands on a line of its own
+        with contextlib.suppress(OSError, ValueError):
+            screen.line()
+        raise
     if not line:
         screen.line()
         message = f"the question was not answered: {redaction.printable(question, limit=80)}"

@@ -375,11 +375,16 @@ def test_a_reader_that_is_gone_is_141_without_a_word(box: sandbox.Box, command: 
 
 
 def test_a_login_whose_code_cannot_be_shown_is_74_and_waits_for_nobody(box: sandbox.Box) -> None:
-    """A full disk behind stderr: nobody has seen the code, so nobody is going to enter it."""
+    """A full disk behind stderr, or nothing: nobody has seen the code, so nobody is going to enter it."""
     with open("/dev/full", "w") as full:
         result = box.start("login", *box.app(), stderr=full).finish(20)
     assert result.status == 74, result
+    closed = ("sh", "-c", 'exec "$@" 2>&-', "sh")
+    assert box.start("login", *box.app(), before=closed).finish(20).status == 74
     assert box.emulator.count("token") == 0
+    # Where something else shows it, that is enough.
+    box.emulator.approve_next(after=1)
+    assert box.start("login", *box.app(), "--qr-image", "code.png", before=closed).finish(20).status == 0
 
 
 def test_a_terminal_that_goes_once_the_code_was_shown_does_not_end_the_login(box: sandbox.Box) -> None:
@@ -506,6 +511,13 @@ def test_what_does_not_exist_is_answered_with_the_nearest(
     result = box.run(*words.split())
     assert (result.status, result.out) == (2, "")
     assert (result.lines("error"), result.lines("hint")) == ([message], [hint])
+
+
+def test_in_the_c_locale_people_are_told_in_ascii(box: sandbox.Box) -> None:
+    """A terminal of eight bits may take the second byte of a letter for the beginning of a sequence."""
+    result = box.run("st\u011btus", LC_ALL="C")
+    assert result.lines("error") == ["no such command 'st?tus'; did you mean status?"]
+    assert "'st\u011btus'" in box.run("st\u011btus").err
 
 
 def test_a_hint_is_for_the_profile_that_was_named(box: sandbox.Box) -> None:

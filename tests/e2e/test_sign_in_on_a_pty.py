@@ -213,6 +213,26 @@ def test_expired_and_no_new_one_wanted(box: sandbox.Box, act: Callable[[Session]
         assert any(line.startswith("devicelogin: error: the code was not entered in time") for line in lines), lines
 
 
+@pytest.mark.parametrize(("act", "status"), [(ctrl_c, 130), (hang_up, 129), (terminate, 143)])
+def test_ended_by_a_signal_at_a_question(box: sandbox.Box, act: Callable[[Session], None], status: int) -> None:
+    """The goodbye stands on a line of its own, and where nothing was shown of what is typed, it is again."""
+    box.sign_in()
+    session = Session(box)
+    box.emulator.approve(box.emulator.wait_for_code(), user="grace@contoso.example")
+    session.wait_for("[y/N]")
+    act(session)
+    ended, lines = session.end()
+    assert (ended, lines[-1]) == (status, GOODBYES[status != 130])
+    profile = box.config / "secret.toml"
+    profile.write_text('key = "passphrase"\n')
+    profile.chmod(0o600)
+    session = Session(box, "--profile", "secret")
+    session.wait_for("assphrase")
+    act(session)
+    ended, lines = session.end()
+    assert (ended, lines[-1]) == (status, GOODBYES[status != 130])
+
+
 def test_in_the_background_nobody_is_asked(box: sandbox.Box) -> None:
     """Whoever reads from there is stopped by the system: the expired code is the end, with 5, at once."""
     box.emulator.device_code_lifetime = 2
