@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
-import pty
 import re
 import shutil
 import subprocess
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import conftest
 import cron_machine
+import pseudo_terminal
 import pytest
 
 from devicelogin import secret_store
@@ -369,22 +368,13 @@ def test_a_proxy_with_a_password_is_not_written_down(box: sandbox.Box) -> None:
 
 def answer_at_a_terminal(box: sandbox.Box, machine: cron_machine.CronMachine, answer: str, **variables: str) -> str:
     """Install at a pseudo-terminal, answer the question, and return what was written there."""
-    ours, theirs = pty.openpty()
-    try:
-        streams = {"stdin": theirs, "stderr": theirs}
+    with pseudo_terminal.opened() as terminal:
+        streams = {"stdin": terminal.slave, "stderr": terminal.slave}
         running = box.start("keepalive", "install", before=machine.before, variables=variables, **streams)
-        os.close(theirs)
-        written = b""
-        while b"[Y/n]" not in written:
-            written += os.read(ours, 4096)
-        os.write(ours, f"{answer}\n".encode())
-        with contextlib.suppress(OSError):  # Linux says so that the last one has closed the terminal
-            while part := os.read(ours, 4096):
-                written += part
+        terminal.wait_for("[Y/n]")
+        terminal.type(f"{answer}\n")
         assert running.finish().status == 0
-    finally:
-        os.close(ours)
-    return written.decode()
+    return terminal.text
 
 
 def test_at_a_terminal_lingering_is_offered(box: sandbox.Box) -> None:

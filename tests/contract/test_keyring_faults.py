@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import keyring_session
 import pytest
+import sandbox
 
 from devicelogin import errors, models, secret_store
 from devicelogin.settings import paths
@@ -317,7 +318,7 @@ def test_a_killed_process_writes_nothing_late_and_frees_its_lock(
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     process = subprocess.Popen([sys.executable, "-c", _SAVE_SLOWLY, str(tmp_path)], env=environment)
     begun = tmp_path / "odd" / "begun"
-    _wait_for(begun.exists)
+    sandbox.wait_for(begun.exists, "the beginning of the save")
     process.send_signal(signal.SIGKILL)
     process.wait()
     with secret_store.ProfileLock(profile, wait_seconds=10):
@@ -325,10 +326,3 @@ def test_a_killed_process_writes_nothing_late_and_frees_its_lock(
         assert odd("Honest").load() == record()
     time.sleep(1.3)
     assert not (tmp_path / "odd" / "written").exists()
-
-
-def _wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)

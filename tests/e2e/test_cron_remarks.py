@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import pty
-import threading
 from typing import TYPE_CHECKING
 
 import other_machine
+import pseudo_terminal
 import pytest
 
 if TYPE_CHECKING:
@@ -34,30 +31,18 @@ def store_of(machine: other_machine.Machine) -> str:
     return kind
 
 
-def log_in_at_terminal(machine: other_machine.Machine, answer: bytes) -> str:
+def log_in_at_terminal(machine: other_machine.Machine, answer: str) -> str:
     """Sign in at a terminal over SSH, give `answer` to the question, and return what stood on the terminal."""
-    master, slave = pty.openpty()
-    seen = bytearray()
-
-    def read() -> None:
-        answered = False
-        with contextlib.suppress(OSError):
-            while part := os.read(master, 65536):
-                seen.extend(part)
-                if QUESTION.encode() in seen and not answered:
-                    answered = True
-                    os.write(master, answer)
-
-    threading.Thread(target=read, daemon=True).start()
     machine.box.emulator.approve_next()
-    running = machine.box.start(
-        "login", *machine.box.app(store=None), before=machine.inside, variables={**SSH, "TERM": "xterm"}, stdin=slave,
-        stderr=slave,
-    )  # fmt: skip
-    result = running.finish()
-    os.close(slave)
-    assert result.status == 0, seen
-    return seen.decode(errors="replace")
+    with pseudo_terminal.opened() as terminal:
+        running = machine.box.start(
+            "login", *machine.box.app(store=None), before=machine.inside, variables={**SSH, "TERM": "xterm"},
+            stdin=terminal.slave, stderr=terminal.slave,
+        )  # fmt: skip
+        terminal.wait_for(QUESTION)
+        terminal.type(answer)
+        assert running.finish().status == 0, terminal.text
+    return terminal.text
 
 
 def test_over_ssh_a_keyring_that_ends_is_warned_of_with_the_command_that_helps() -> None:
@@ -87,8 +72,8 @@ def test_over_ssh_a_keyring_that_lingers_is_not_warned_of() -> None:
         assert store_of(machine) == "keyring"
 
 
-@pytest.mark.parametrize(("answer", "store"), [(b"\n", "file"), (b"n\n", "keyring")])
-def test_at_a_terminal_the_sealed_file_is_offered_once(answer: bytes, store: str) -> None:
+@pytest.mark.parametrize(("answer", "store"), [("\n", "file"), ("n\n", "keyring")])
+def test_at_a_terminal_the_sealed_file_is_offered_once(answer: str, store: str) -> None:
     """Before the code is shown; whoever presses Enter takes it."""
     with other_machine.started(lingers=True) as machine:
         machine.sign_in("pam")

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
-import pty
 import re
-import struct
-import termios
 from typing import TYPE_CHECKING
 
+import pseudo_terminal
 import pytest
 import sandbox
 
@@ -32,18 +27,10 @@ def box() -> Iterator[sandbox.Box]:
 
 def on_a_terminal(box: sandbox.Box, **variables: str) -> tuple[int, str]:
     """Run `doctor` on a terminal of 80x24; return its exit code and everything that it wrote there."""
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    running = box.start(
-        "doctor", stdin=slave, stdout=slave, stderr=slave, variables={"TERM": "xterm-256color", **variables}
-    )
-    os.close(slave)
-    written = b""
-    with contextlib.suppress(OSError):
-        while part := os.read(master, 65536):
-            written += part
-    os.close(master)
-    return running.finish().status, written.decode()
+    with pseudo_terminal.opened() as terminal:
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal.slave)
+        status = box.start("doctor", **streams, variables={"TERM": "xterm-256color", **variables}).finish().status
+    return status, terminal.text
 
 
 @pytest.mark.parametrize("variables", [{}, {"NO_COLOR": "1"}, {"LC_ALL": "C"}, {"TERM": "dumb"}])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import pty
 import shlex
 import shutil
 import signal
@@ -16,6 +14,7 @@ from concurrent import futures
 from typing import TYPE_CHECKING
 
 import conftest
+import pseudo_terminal
 import pytest
 import sandbox
 
@@ -24,7 +23,7 @@ from devicelogin import errors, secret_store
 from devicelogin.emulator import MISSING, Fault, directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 
 @pytest.fixture
@@ -32,13 +31,6 @@ def disk() -> Iterator[sandbox.Box]:
     """A sandbox whose home is on a disk, so that no access token may lie there in the clear."""
     with sandbox.opened_on_disk(mode="strict") as opened:
         yield opened
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def events(result: sandbox.Result) -> list[dict[str, object]]:
@@ -83,7 +75,7 @@ def test_a_profile_that_is_edited_while_a_refresh_runs_makes_its_token_void(box:
     box.sign_in()
     box.emulator.script("refresh", [Fault.delay(1.5)])
     running = box.start("token", "--force-refresh")
-    wait_for(lambda: box.emulator.count("refresh"))
+    sandbox.wait_for(lambda: box.emulator.count("refresh"), "a refresh")
     with (box.config / "default.toml").open("a") as profile:
         profile.write("min_valid = 400\n")
     assert running.finish().status == 0
@@ -180,7 +172,7 @@ def test_login_in_json_ended_by_a_signal_ends_with_failed(
         box.emulator.script("refresh", [Fault.delay(20)])
     before = box.emulator.count(during)
     running = box.start("login", "--if-needed", "--json", *box.app())
-    wait_for(lambda: box.emulator.count(during) > before)
+    sandbox.wait_for(lambda: box.emulator.count(during) > before, during)
     time.sleep(0.3)
     running.process.send_signal(number)
     result = running.finish(10)
@@ -290,24 +282,13 @@ def test_a_client_id_of_an_openid_provider_can_be_typed(box: sandbox.Box) -> Non
     """Only Entra's are GUIDs; what the person is asked for at another provider is any text."""
     box.emulator.add_client(directory.Client(client_id="my-oidc-client", name="A box"))
     box.emulator.approve_next()
-    master, slave = pty.openpty()
-    written: list[bytes] = []
-
-    def read() -> None:
-        with contextlib.suppress(OSError):
-            while part := os.read(master, 65536):
-                written.append(part)
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
     wishes = box.app(oidc_issuer=box.emulator.oidc_issuer, client_id=None, graph_root=None)
-    running = box.start("login", *wishes, stdin=slave, stderr=slave, variables={"TERM": "xterm"})
-    wait_for(lambda: b"Client id: " in b"".join(written))
-    os.write(master, b"my-oidc-client\n")
-    assert running.finish(30).status == 0, written
-    os.close(slave)
-    reader.join(5)
-    os.close(master)
+    with pseudo_terminal.opened() as terminal:
+        streams = {"stdin": terminal.slave, "stderr": terminal.slave}
+        running = box.start("login", *wishes, **streams, variables={"TERM": "xterm"})
+        terminal.wait_for("Client id: ")
+        terminal.type("my-oidc-client\n")
+        assert running.finish(30).status == 0, terminal.text
     assert box.emulator.count("devicecode", client_id="my-oidc-client") == 1
     assert box.run("token", "--force-refresh").status == 0
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pty
-import threading
 import time
 from typing import TYPE_CHECKING
 
 import conftest
+import pseudo_terminal
 import pytest
 import sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 PASSPHRASE = "correct horse battery"
@@ -27,36 +25,25 @@ def box() -> Iterator[sandbox.Box]:
         yield opened
 
 
-class Terminal:
+class Terminal(pseudo_terminal.PseudoTerminal):
     """A pseudo-terminal for stdin and stderr of commands, at which somebody types `answers`, each when `cues` come."""
-
-    def __init__(self) -> None:
-        self.master, self.slave = pty.openpty()
-        self._seen = b""
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        with contextlib.suppress(OSError):
-            while part := os.read(self.master, 65536):
-                self._seen += part
 
     @property
     def text(self) -> str:
         """What stands on it, on one line."""
-        return " ".join(self._seen.decode(errors="replace").split())
+        return " ".join(super().text.split())
 
     def answer(self, cue: str, words: str) -> None:
         """Wait for `cue` and type `words`; what was there before does not count for the next cue."""
-        wait_for(lambda: cue in self.text, lambda: f"{cue!r} in {self.text}")
-        self._seen = b""
+        self.wait_for(cue)
+        self.written = b""
         # Who asks for a secret throws away what was typed before the question.
         time.sleep(0.1)
-        os.write(self.master, words.encode() + b"\n")
+        self.type(words + "\n")
 
     def run(self, box: sandbox.Box, *arguments: str, answers: list[tuple[str, str]]) -> tuple[int, str, str]:
         """Run a command at this terminal, answer it, and return its status, its stdout and what it said last."""
-        self._seen = b""
+        self.written = b""
         running = box.start(*arguments, stdin=self.slave, stderr=self.slave, variables={"TERM": "xterm"})
         for cue, words in answers:
             self.answer(cue, words)
@@ -71,16 +58,7 @@ def terminal() -> Iterator[Terminal]:
     """A terminal."""
     opened = Terminal()
     yield opened
-    os.close(opened.slave)
-    os.close(opened.master)
-
-
-def wait_for(condition: Callable[[], bool], what: Callable[[], str]) -> None:
-    """Wait until `condition` holds."""
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end, what()
-        time.sleep(0.02)
+    opened.close()
 
 
 def credentials(
@@ -219,11 +197,12 @@ def test_where_no_keyring_works_the_offer_of_the_file_names_its_key(
     box.config.mkdir(mode=0o700, parents=True)
     (box.config / "default.toml").write_text(line + "\n")
     running = box.start("login", *box.app(store=None), stdin=terminal.slave, stderr=terminal.slave)
-    wait_for(lambda: "file? [Y/n]" in terminal.text, lambda: terminal.text)
+    terminal.wait_for("file? [Y/n]")
     assert words in terminal.text
     terminal.answer("file? [Y/n]", "n")
     assert (running.finish(30).status, box.emulator.count("devicecode")) == (73, 0)
-    wait_for(lambda: terminal.text.endswith("--store file"), lambda: terminal.text)
+    terminal.wait_for("--store file")
+    assert terminal.text.endswith("--store file")
 
 
 def test_no_other_store_is_offered_where_it_was_not_the_keyring_that_failed(

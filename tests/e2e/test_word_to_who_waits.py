@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
-import pty
 import shutil
-import struct
-import termios
 import time
 from typing import TYPE_CHECKING
 
-import pyte
+import pseudo_terminal
 import pytest
 import sandbox
 
@@ -48,22 +42,13 @@ class OnTerminal:
     def __init__(
         self, box: sandbox.Box, *words: str, columns: int = 80, during: Callable[[], None] = lambda: None, **more: str
     ) -> None:
-        master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        variables = {"TERM": "xterm-256color", **more}
-        running = box.start(*words, stdin=slave, stderr=slave, variables=variables)
-        os.close(slave)
-        during()
-        written = b""
-        with contextlib.suppress(OSError):
-            while part := os.read(master, 65536):
-                written += part
-        os.close(master)
-        self.result = running.finish()
-        self.written = written.decode()
-        emulated = pyte.Screen(columns, 24)
-        pyte.Stream(emulated).feed(self.written)
-        self.left = [line.rstrip() for line in emulated.display if line.strip()]
+        with pseudo_terminal.opened(columns) as terminal:
+            variables = {"TERM": "xterm-256color", **more}
+            running = box.start(*words, stdin=terminal.slave, stderr=terminal.slave, variables=variables)
+            during()
+            self.result = running.finish()
+        self.written = terminal.text
+        self.left = terminal.lines
 
 
 @pytest.mark.parametrize("command", CASES)
