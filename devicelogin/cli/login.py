@@ -181,6 +181,7 @@ def sign_in_on_screen(
         can_ask=invocation.can_ask(),
         copy=copy,
         renew=renew,
+        live=not invocation.verbose,
         asking=lambda: waiting.said("asking for a new code", invocation),
         note_below=note_below,
         shown=shown,

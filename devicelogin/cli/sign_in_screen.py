@@ -33,7 +33,8 @@ _QUESTION = "The code has expired. Enter: a new one; Ctrl-C: end"
 class SignInScreen:
     """What signing_in tells, on a screen; a context manager that leaves the terminal as it was.
 
-    `asking` gives what tells that a new code is asked for, until that is shown.
+    `asking` gives what tells that a new code is asked for, until that is shown. Without `live` there is no countdown in
+    place: a log is written between the lines.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class SignInScreen:
         can_ask: bool,
         copy: bool = False,
         renew: bool = False,
+        live: bool = True,
         asking: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
         note_below: str | None = None,
         shown: events.OnShown | None = None,
@@ -59,7 +61,7 @@ class SignInScreen:
         self._screen = screen.Screen(output.people(), environ=os.environ)
         known = verification_uri.hosts_of(chosen.authority_url.value, is_oidc=chosen.is_oidc)
         self._prompt = sign_in_prompt.SignInPrompt(
-            self._screen, qr=cast("qr_code.Wanted", chosen.qr.value), known_hosts=known, copy=copy
+            self._screen, qr=cast("qr_code.Wanted", chosen.qr.value), known_hosts=known, copy=copy, live=live
         )
 
     def __enter__(self) -> Self:

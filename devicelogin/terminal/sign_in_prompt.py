@@ -56,7 +56,8 @@ class SignInPrompt:
     """Shows one device-code sign-in on a screen, from the code to the end. A context manager: leaving it cleans up.
 
     `known_hosts` are the hosts on which the identity provider's sign-in page may lie, besides the authority's own;
-    None judges no host. With `copy` the code goes to the clipboard of the terminal, wherever that is.
+    None judges no host. With `copy` the code goes to the clipboard of the terminal, wherever that is. Without `live`
+    nothing is written in place, because others write between the lines.
     """
 
     def __init__(
@@ -66,11 +67,13 @@ class SignInPrompt:
         qr: qr_code.Wanted = "auto",
         known_hosts: AbstractSet[str] | None = None,
         copy: bool = False,
+        live: bool = True,
     ) -> None:
         self._screen = target
         self._qr = qr
         self._known_hosts = known_hosts
         self._copy = copy
+        self._is_live = live
         self._drawn: _Drawn | None = None
         self._resting: tuple[int, int] | None = None
         self._countdown = ""
@@ -258,11 +261,11 @@ class SignInPrompt:
         `note` is a few words that stand behind it. In the background as well it is a line a minute: a countdown would be
         written over what a person types at their shell.
         """
-        is_behind = not self._screen.is_in_foreground
-        if is_behind:
-            self._countdown = ""
-        else:
+        is_live = self._is_live and self._screen.is_in_foreground
+        if is_live:
             self._redraw_if_broken()
+        else:
+            self._countdown = ""
         self._expires_in = max(self._expires_in, seconds_left)
         if not self._hint_was_given and self._expires_in - seconds_left >= BLOCKED_HINT_AFTER:
             self._hint_was_given = True
@@ -271,7 +274,7 @@ class SignInPrompt:
         if self._is_in_trouble and note is None:
             note = "network trouble, still trying"
         tail = f" ({redaction.printable(note)})" if note else ""
-        if self._screen.is_plain or is_behind:
+        if self._screen.is_plain or not is_live:
             self._count_minutes(math.ceil(seconds / 60), tail)
             return
         text = self._countdown_text(f"{seconds // 60}:{seconds % 60:02}", tail)

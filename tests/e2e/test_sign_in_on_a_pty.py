@@ -70,7 +70,7 @@ PATIENCE = 20.0
 class Session:
     """A `login` whose controlling terminal is a pseudo-terminal, and everything that it writes there."""
 
-    def __init__(self, box: sandbox.Box, *more: str, become: str = BECOME) -> None:
+    def __init__(self, box: sandbox.Box, *more: str, become: str = BECOME, before: tuple[str, ...] = ()) -> None:
         self.master, self.slave = pty.openpty()
         self.resize(80, 24)
         self.modes = termios.tcgetattr(self.slave)
@@ -79,6 +79,7 @@ class Session:
         self._reader.start()
         streams: dict[str, Any] = {"stdin": self.slave, "stdout": self.slave, "stderr": self.slave}
         self.running = box.start(
+            *before,
             "login",
             *box.app(),
             *more,
@@ -140,6 +141,16 @@ def test_signed_in(box: sandbox.Box) -> None:
     status, lines = session.end()
     assert status == 0
     assert "Signed in as" in "\n".join(lines)
+
+
+def test_a_log_has_its_lines_for_itself(box: sandbox.Box) -> None:
+    """With -v a line is written for each poll: none of them behind a countdown."""
+    session = Session(box, before=("-v",))
+    session.wait_for("/token 400", times=2)
+    box.emulator.approve(box.emulator.wait_for_code())
+    assert session.end()[0] == 0
+    written = session.written.decode().splitlines()
+    assert [line for line in written if "devicelogin.http" in line and not line.startswith("devicelogin: ")] == []
 
 
 def test_declined_is_said_at_once(box: sandbox.Box) -> None:
