@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import select
 import signal
-import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
 
 import conftest
 import keyring_session
+import line_program
 import move_until_killed
 import pytest
 import sandbox
@@ -27,49 +26,25 @@ if TYPE_CHECKING:
 FILE = "file"
 
 
-class Movers:
+class Movers(line_program.LineProgram):
     """Starts moves in a process of their own and ends them."""
 
     def __init__(self, box: sandbox.Box) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, move_until_killed.__file__],
-            env=box.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        assert self._process.stdout is not None
-        self._output = self._process.stdout.fileno()
-        self._said = b""
+        super().__init__([sys.executable, move_until_killed.__file__], box.environment())
 
     def start(self, store: str, *, number: int = signal.SIGKILL, step: int = 0) -> int:
         """Start a move that sends itself the signal `number` before its step `step`; return its process id."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{int(number)} {step} {store}\n".encode())
-        self._process.stdin.flush()
-        return int(self._line().split()[1])
+        self.tell(f"{int(number)} {step} {store}")
+        return int(self.line().split()[1])
 
     def ended(self, pid: int) -> tuple[int, int] | None:
         """Wait for the end of the move `pid`; return its exit code and its steps, None where it was killed."""
         while os.path.exists(f"/proc/{pid}"):
             time.sleep(0.002)
-        if not self._said and not select.select([self._output], [], [], 0)[0]:
-            return None
-        _, code, steps = self._line().split()
-        return int(code), int(steps)
-
-    def end(self) -> None:
-        """End the process that starts them."""
-        self._process.kill()
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            pipe.close()
-        self._process.wait()
-
-    def _line(self) -> str:
-        while b"\n" not in self._said:
-            chunk = os.read(self._output, 1 << 16)
-            assert chunk, "the program that starts moves has ended"
-            self._said += chunk
-        line, _, self._said = self._said.partition(b"\n")
-        return line.decode()
+        for line in self.lines_so_far():
+            _, code, steps = line.split()
+            return int(code), int(steps)
+        return None
 
 
 class Places:

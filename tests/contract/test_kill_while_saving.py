@@ -7,13 +7,13 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
 
 import conftest
 import keyring_session
+import line_program
 import pytest
 import save_until_killed
 import secretstorage
@@ -30,56 +30,23 @@ if TYPE_CHECKING:
 KILLS = 1000 if conftest.SOAK else 40
 
 
-class _Savers:
+class _Savers(line_program.LineProgram):
     """Starts savers, kills them, and knows what they said they had saved."""
 
     def __init__(self, location: models.StoreLocation, home: Path) -> None:
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                save_until_killed.__file__,
-                json.dumps(dataclasses.asdict(location)),
-                str(home),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        )
-        assert self._process.stdout is not None
-        self._output = self._process.stdout.fileno()
-        self._said = b""
+        command = [sys.executable, save_until_killed.__file__, json.dumps(dataclasses.asdict(location)), str(home)]
+        super().__init__(command, {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)})
 
     def kill_one(self, generation: int, after: float) -> None:
         """Let one begin with `generation` and kill it `after` seconds, and with it whoever writes for it."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{generation}\n".encode())
-        self._process.stdin.flush()
-        while b"\n" not in self._said:
-            self._said += os.read(self._output, 1 << 16)
-        pid, _, self._said = self._said.partition(b"\n")
+        self.tell(str(generation))
+        pid = int(self.line().split()[1])
         time.sleep(after)
-        os.kill(int(pid.split()[1]), signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
 
     def saved(self) -> list[int]:
         """Return the generations that were said to be saved. To be asked only when nobody writes any more."""
-        os.set_blocking(self._output, False)
-        try:
-            while chunk := os.read(self._output, 1 << 16):
-                self._said += chunk
-        except BlockingIOError:
-            pass
-        finally:
-            os.set_blocking(self._output, True)
-        said, self._said = self._said, b""
-        return [int(line.split()[1]) for line in said.splitlines()]
-
-    def end(self) -> None:
-        """End the process that starts them."""
-        self._process.kill()
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            pipe.close()
-        self._process.wait()
+        return [int(line.split()[1]) for line in self.lines_so_far()]
 
 
 @pytest.fixture
