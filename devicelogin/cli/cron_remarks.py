@@ -26,7 +26,7 @@ def say(invocation: Invocation, flags: dict[str, object]) -> None:
         return
     is_open = work.settings(for_login=True).store.value == "auto" and _old_sign_in(work) is None
     if not (is_open and invocation.can_ask()):
-        _warn(invocation, _of_keyring(work, ending))
+        _warn(invocation, _of_keyring(ending, _login(work)))
         return
     view = screen.Screen(output.people(), environ=os.environ)
     for line in screen.wrapped(f"{_lead(ending)} A sealed file stays, and needs nobody signed in.", view.columns - 1):
@@ -38,7 +38,13 @@ def say(invocation: Invocation, flags: dict[str, object]) -> None:
 def remarks(work: client.Workplace) -> list[str]:
     """Return what `say` warns of where nobody can be asked."""
     ending = _ending_keyring(work)
-    return [*_of_places(), *([] if ending is None else [_of_keyring(work, ending)])]
+    return [*_of_places(), *([] if ending is None else [_of_keyring(ending, _login(work))])]
+
+
+def of_move(work: client.Workplace) -> str | None:
+    """Return the warning for who has moved a sign-in into the OS keyring over SSH; None where that keyring may stay."""
+    ending = _of_session(work.profile)
+    return None if ending is None else _of_keyring(ending, hints.command("store move --to file", work.profile))
 
 
 def _of_places() -> list[str]:
@@ -58,14 +64,19 @@ def _of_places() -> list[str]:
 
 def _ending_keyring(work: client.Workplace) -> durability.Outlook | None:
     """Return why the keyring that is about to be used will be gone after logout; None where it is not known to be."""
-    if not user_session.is_over_ssh(os.environ):
-        return None
     wanted, old = work.settings(for_login=True).store.value, _old_sign_in(work)
     if (old.location.kind if wanted == "auto" and old is not None else wanted) not in {"auto", "keyring"}:
         return None
+    return _of_session(work.profile)
+
+
+def _of_session(profile: str) -> durability.Outlook | None:
+    """Return why the OS keyring of this SSH session will be gone after logout; None where it may stay, or without SSH."""
+    if not user_session.is_over_ssh(os.environ):
+        return None
     from devicelogin.doctor import durability
 
-    outlook = durability.keyring_after_logout(os.environ, work.profile)
+    outlook = durability.keyring_after_logout(os.environ, profile)
     return outlook if outlook is not None and outlook.works is False else None
 
 
@@ -82,8 +93,12 @@ def _lead(ending: durability.Outlook) -> str:
     )
 
 
-def _of_keyring(work: client.Workplace, ending: durability.Outlook) -> str:
-    lead, command = _lead(ending), hints.command("login --store file", work.profile)
+def _login(work: client.Workplace) -> str:
+    return hints.command("login --store file", work.profile)
+
+
+def _of_keyring(ending: durability.Outlook, command: str) -> str:
+    lead = _lead(ending)
     return f"{lead[:1].lower()}{lead[1:-1]}; keep it in a sealed file: {command}"
 
 

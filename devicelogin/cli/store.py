@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devicelogin import errors, redaction
-from devicelogin.cli import output, unlocking, waiting
+from devicelogin.cli import cron_remarks, output, unlocking, waiting
 from devicelogin.cli.options import one_of, profile_option
 from devicelogin.client import moving
 from devicelogin.settings import shapes
@@ -63,8 +63,12 @@ def _move(invocation: Invocation, *, kind: str) -> None:
         outcome = moving.move(work, patient=invocation.is_at_display())
     for note in outcome.notes:
         output.say(messages.warning_line(note))
-    if not invocation.quiet:
-        output.say(_sentence(invocation.profile_name, outcome))
+    if invocation.quiet:
+        return
+    output.say(_sentence(invocation.profile_name, outcome))
+    remark = cron_remarks.of_move(work) if outcome.sign_in.location.kind == "keyring" else None
+    if remark is not None:
+        output.say(messages.warning_line(remark))
 
 
 def _checked(kind: str) -> str:
@@ -82,4 +86,7 @@ def _checked(kind: str) -> str:
 def _sentence(profile: str, outcome: Outcome) -> str:
     who = redaction.printable(outcome.sign_in.account.username, limit=80)
     what = "was moved; it is now" if outcome.moved else "was there already, and nothing was moved; it is"
-    return f"devicelogin: the sign-in of {who} (profile {profile}) {what} {outcome.protection}"
+    where = outcome.protection
+    if not outcome.sign_in.location.kind.startswith("keyring:"):  # what is said of those names them
+        where = f"in {moving.named(outcome.sign_in.location)}, {where}"
+    return f"devicelogin: the sign-in of {who} (profile {profile}) {what} {where}"

@@ -86,7 +86,7 @@ def _tried_out(
     except errors.StoreUnusableError as error:
         if chosen.store.value != "file":
             # The store's own advice is for who signs in: to take the sealed file.
-            error.hint = f"it stays in {_named(found.location)}; run this again in a session where the keyring opens"
+            error.hint = f"it stays in {named(found.location)}; run this again in a session where the keyring opens"
         raise
 
 
@@ -119,7 +119,7 @@ def _copied(work: Workplace, found: models.SignIn, target: secret_store.SecretSt
         target.save(copy)
         if target.load() != copy:
             raise errors.StoreUnusableError(
-                f"{_named(target.location)} lost what it was given; the sign-in stays where it was",
+                f"{named(target.location)} lost what it was given; the sign-in stays where it was",
                 hint="look at what keeps it, or choose another store",
                 code="lost",
             )
@@ -141,7 +141,7 @@ def _without_old_copy(work: Workplace, found: models.SignIn) -> models.SignIn:
     except errors.DeviceLoginError as error:
         again = hints.command(f"store move --to {found.location.kind}", work.profile)
         raise errors.StoreUnusableError(
-            f"the sign-in is in {_named(found.location)} now and works; its old copy in {_named(found.previous)} could not be "
+            f"the sign-in is in {named(found.location)} now and works; its old copy in {named(found.previous)} could not be "
             f"deleted: {error.message}",
             hint=f"delete that where it can be reached: {again}",
             detail=error.detail,
@@ -170,7 +170,8 @@ def _forget_derived(work: Workplace, found: models.SignIn) -> None:
         private_files.remove(work.paths.key_file)
 
 
-def _named(place: models.StoreLocation) -> str:
+def named(place: models.StoreLocation) -> str:
+    """Return the words for a place: `the sealed file`."""
     if place.kind == "file":
         return "the sealed file"
     return "the OS keyring" if place.kind == "keyring" else f"the keyring {place.kind.removeprefix('keyring:')}"

@@ -107,3 +107,15 @@ def test_directories_that_cron_does_not_know_are_warned_of_until_the_crontab_nam
         assert log_in(machine, "--store", "file", XDG_STATE_HOME=usual, **SSH).lines("warning") == []
         (warning,) = log_in(machine, "--store", "file", XDG_STATE_HOME=other, **SSH).lines("warning")
         assert warning.endswith(f"(crontab -e): XDG_STATE_HOME={other}")
+
+
+def test_over_ssh_a_move_into_a_keyring_that_ends_is_warned_of_as_a_login_is() -> None:
+    """With the command that takes it back; not where the keyring stays, and not on the way into the file."""
+    with other_machine.started() as machine:
+        machine.sign_in("gnome-keyring")
+        assert log_in(machine, "--store", "file").lines("warning") == []
+        (warning,) = machine.run("store", "move", "--to", "keyring", **SSH).lines("warning")
+        assert "lingering is off" in warning
+        assert warning.endswith(": devicelogin store move --to file")
+        assert machine.run("store", "move", "--to", "file", **SSH).lines("warning") == []
+        assert machine.run("store", "move", "--to", "keyring").lines("warning") == []

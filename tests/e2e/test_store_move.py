@@ -100,7 +100,7 @@ def test_a_move_there_and_back_leaves_nothing_behind(box: sandbox.Box, session: 
     box.check_works()
     result = move(box, "file")
     assert result.status == 0, result
-    assert "it is now encrypted with a key file on the same disk" in result.err
+    assert "it is now in the sealed file, encrypted with a key file" in result.err
     assert session.items() == {}
     assert (box.trace().location.kind, box.trace().previous, box.trace().state) == ("file", None, "saved")
     box.check_works()
@@ -117,7 +117,7 @@ def test_a_move_to_where_it_lies_writes_nothing(box: sandbox.Box) -> None:
     before = written()
     result = move(box, "file")
     assert result.status == 0
-    assert "was there already, and nothing was moved; it is encrypted with a key file" in result.err
+    assert "was there already, and nothing was moved; it is in the sealed file, encrypted with a key file" in result.err
     assert box.run("-q", "store", "move", "--to", "file").err == ""
     assert written() == before
 
