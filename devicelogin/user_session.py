@@ -77,6 +77,11 @@ def is_over_ssh(environ: Mapping[str, str]) -> bool:
     return bool(environ.get("SSH_CONNECTION") or environ.get("SSH_TTY"))
 
 
+def program(name: str, environ: Mapping[str, str]) -> str:
+    """Return the program of an owner's command: `~/` is the home directory, as in the shell that such a command never meets."""
+    return os.path.join(environ.get("HOME", ""), name[2:]) if name.startswith("~/") else name
+
+
 def cron_environment() -> dict[str, str]:
     """Return the whole environment that a job of this user's crontab has: HOME, LOGNAME, SHELL and PATH."""
     home = home_of_user() or os.path.expanduser("~")

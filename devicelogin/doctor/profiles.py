@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from devicelogin import errors, hints, redaction, secret_store, settings
 from devicelogin.client import reporting
-from devicelogin.doctor import files, network, subject
+from devicelogin.doctor import commands, files, network, subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,6 +65,8 @@ class Patient:
         else:
             yield self.about.tried("store", self._look_at_store)
         yield self.about.tried("sign-in", lambda: self._look_at_sign_in(forecast))
+        if self.chosen is not None:
+            yield from commands.look(self.about, self.chosen, self.work.paths.profile_file, self.work.environ)
 
     def _look_at_settings(self) -> models.Finding:
         chosen = self.work.settings()

@@ -74,9 +74,8 @@ class KeyCommand:
             raise errors.ConfigError(
                 f"cannot use the key of profile {written.path}: {bad.why}", hint=bad.hint
             ) from None
-        if program.startswith("~/"):
-            program = os.path.join(self._supply.environ.get("HOME", ""), program[2:])
-        elif "/" in program:
+        program = user_session.program(program, self._supply.environ)
+        if "/" in program:
             # Cron starts us elsewhere than a person does, so a relative path begins beside the profile.
             program = os.path.join(self._paths.places.config, program)
         return (program, *others)

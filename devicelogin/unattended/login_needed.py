@@ -16,7 +16,7 @@ import tempfile
 import time
 from typing import TYPE_CHECKING
 
-from devicelogin import private_files, secret_store
+from devicelogin import private_files, secret_store, user_session
 from devicelogin.unattended import hooks
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ def _notify(work: client.Workplace, error: errors.LoginRequiredError) -> None:
         profile=work.profile,
         reason=f"a person must sign in on {hooks.this_machine()}, profile {work.profile}: {error.message}{hint}",
     )
-    task = {"profile": work.profile, "episode": episode, "command": list(command), "variables": facts.variables()}
+    words = [user_session.program(command[0], work.environ), *command[1:]]
+    task = {"profile": work.profile, "episode": episode, "command": words, "variables": facts.variables()}
     try:
         _start(work, task)
     except OSError as failure:

@@ -19,7 +19,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
-from devicelogin import errors, private_files
+from devicelogin import errors, private_files, user_session
 from devicelogin.client import observing
 from devicelogin.terminal import qr_image, verification_uri
 from devicelogin.unattended import hooks
@@ -52,7 +52,7 @@ class OnCode(observing.Relay):
         reason: str | None = None,
     ) -> None:
         super().__init__(observer)
-        self._command = list(command)
+        self._command = [user_session.program(word, work.environ) for word in command[:1]] + list(command[1:])
         self._work = work
         self._reason = reason or (
             f"a sign-in with devicelogin, profile {work.profile}, was started on {hooks.this_machine()}; "

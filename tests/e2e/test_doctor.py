@@ -10,6 +10,7 @@ import stat
 from typing import TYPE_CHECKING
 
 import conftest
+import hook_notes
 import keyring_session
 import pytest
 from doctor_report import PASSWORD, examined
@@ -386,3 +387,32 @@ def test_somebody_elses_files_are_refused(signed_in: sandbox.Box) -> None:
     found = examined(signed_in)
     assert (found.red[0]["name"], found.result.status) == ("permissions", 78)
     assert "belongs to user id 12345" in found.red[0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("command", "level", "words"),
+    [
+        (["true", "hunter2-canary"], "green", "true can be started"),
+        (["~/there"], "green", "there can be started"),
+        (["/nowhere/tell"], "yellow", "there is no /nowhere/tell, so nobody would be told"),
+        (["~/silent"], "yellow", "silent may not be run"),
+        (["tools/tell"], "yellow", "depends on the directory that a job starts in"),
+        (["there"], "yellow", "cron does not find there by its name"),
+        (["no-such-program"], "yellow", "there is no program no-such-program"),
+    ],
+)
+def test_a_command_that_would_tell_nobody_is_known_beforehand(
+    signed_in: sandbox.Box, command: list[str], level: str, words: str
+) -> None:
+    """It is looked for as a job of cron would; its arguments are not shown, and it is not run."""
+    for name, mode in (("there", 0o700), ("silent", 0o600)):
+        (signed_in.home / name).write_text(f"#!/bin/sh\ntouch {signed_in.home}/was-run\n")
+        (signed_in.home / name).chmod(mode)
+    for name in ("on_login_needed", "on_code"):
+        hook_notes.add_to_profile(signed_in.config, **{name: command})
+    found = examined(signed_in, PATH=f"{os.environ['PATH']}:{signed_in.home}")
+    for name in ("on_login_needed", "on_code"):
+        assert (found.level(name), words in found[name]["message"]) == (level, True), found[name]
+        assert bool(found[name]["hint"]) is (level == "yellow")
+    assert found.result.status == 0
+    assert not (signed_in.home / "was-run").exists()

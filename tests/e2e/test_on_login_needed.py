@@ -295,3 +295,14 @@ def test_under_json_the_error_is_the_same_object(box: sandbox.Box, notes: hook_n
     assert (first["exit"], first["human_needed"]) == (4, True)
     notes.wait_for(1)
     outcome(box)
+
+
+def test_a_program_in_the_home_is_found_there(box: sandbox.Box, notes: hook_notes.Notes) -> None:
+    """`~/` means what it means in a shell, though no shell reads it."""
+    program, *words = notes.command()
+    (box.home / "tell").symlink_to(program)
+    sign_in(box, ["~/tell", *words])
+    box.emulator.revoke()
+    held_to_four(box.run("token", **CRON))
+    assert outcome(box).outcome == "it ended with 0"
+    assert len(notes.runs()) == 1
