@@ -36,9 +36,11 @@ class EventStream:
     def show(self, authorization: models.DeviceAuthorization, provider: authority.Provider, tenant: str) -> None:
         """Write the event `code`, for later codes `renewed`.
 
-        SECURITY: there is nothing for a QR code where the address is on a host that is not the identity provider's.
+        SECURITY: there is nothing for a QR code where the address is on a host that is not the identity provider's, and a
+        complete address on another host than the plain one is not passed on.
         """
         uri: str | None = verification_uri.for_qr_code(authorization)
+        complete = authorization.verification_uri_complete if uri == authorization.verification_uri_complete else None
         try:
             verification_uri.require_known(authorization, is_oidc=provider.is_oidc)
         except errors.BadAnswerError as error:
@@ -49,7 +51,7 @@ class EventStream:
         self._write(
             event,
             verification_uri=authorization.verification_uri,
-            verification_uri_complete=authorization.verification_uri_complete,
+            verification_uri_complete=complete,
             qr_text=uri,
             user_code=redaction.printable(authorization.user_code, limit=64),
             expires_in=authorization.expires_in,

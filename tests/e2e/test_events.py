@@ -239,6 +239,14 @@ def test_on_a_screen_as_well_a_new_code_follows(box: sandbox.Box) -> None:
     assert [code for code in codes if code in result.err.replace("-", "")] == codes
 
 
+def test_a_complete_address_on_another_host_is_not_passed_on(box: sandbox.Box) -> None:
+    """S04: a person could not compare the two, and the program would show whatever it is given."""
+    box.emulator.script("devicecode", [Fault.patch({"verification_uri_complete": "https://login.example.net/?c=1"})])
+    box.emulator.approve_next(after=0)
+    code = login_events.held(login(box))[0]
+    assert (code["verification_uri_complete"], code["qr_text"]) == (None, code["verification_uri"])
+
+
 def test_wrong_arguments_begin_no_stream(box: sandbox.Box) -> None:
     """2 with an empty stdout: it is the programmer who has to read that."""
     for words in (["--nonsense"], ["--copy"], ["--qr-image", "code.gif"]):
