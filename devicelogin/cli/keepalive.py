@@ -67,7 +67,9 @@ def _run(invocation: Invocation, older_than: int) -> int:
         return 0
     try:
         spread = 0.0 if _is_watched() else keep_alive.SPREAD_SECONDS
-        work = keep_alive.KeepAlive(works, older_than=older_than, spread=spread, note=_say_or_not(invocation))
+        work = keep_alive.KeepAlive(
+            works, older_than=older_than, spread=spread, note=_say_or_not(invocation), are_named=bool(named)
+        )
         with waiting.said("refreshing the saved sign-ins", invocation):
             results = work.run()
         _tell(results, verbose=invocation.verbose)
@@ -118,7 +120,7 @@ def install(invocation: Invocation) -> None:
 
     Installing again changes nothing, but for a program or an environment that has changed.
     """
-    _refuse_profile(invocation)
+    _refuse_profile(invocation, "install")
     lingers = _lingers(invocation)
     names = settings.locate(os.environ).profile_names()
     spans = daily.spans_of_asking([client.Workplace(name, flags={}, environ=os.environ) for name in names])
@@ -135,7 +137,7 @@ def install(invocation: Invocation) -> None:
 @click.pass_obj
 def remove(invocation: Invocation) -> None:
     """Take the timer and the lines in the crontab away, and nothing else."""
-    _refuse_profile(invocation)
+    _refuse_profile(invocation, "remove")
     changed = schedule.remove(os.environ)
     if invocation.quiet:
         return
@@ -152,17 +154,17 @@ def remove(invocation: Invocation) -> None:
 @click.pass_obj
 def show(invocation: Invocation, *, as_json: bool) -> None:
     """Show where the daily job is installed, when it runs next, and how the last run went."""
-    _refuse_profile(invocation)
+    _refuse_profile(invocation, "show")
     jobs = schedule.installed(os.environ, lingers=user_session.lingers())
     last = keep_alive_record.read(settings.locate(os.environ))
     output.write(_shown_as_json(jobs, last) if as_json else _shown(jobs, last))
 
 
-def _refuse_profile(invocation: Invocation) -> None:
+def _refuse_profile(invocation: Invocation, command_name: str) -> None:
     if invocation.profile is not None:
         raise errors.UsageError(
             "the daily keepalive is for every profile, so --profile has no meaning here",
-            hint="leave --profile out: devicelogin keepalive show",
+            hint=f"leave --profile out: devicelogin keepalive {command_name}",
         )
 
 

@@ -27,6 +27,9 @@ _OTHERS = (
 #: How long may `crontab -l` take (seconds)?
 _PATIENCE = 5.0
 
+#: What does `redaction` leave of a password?
+_BLANK = "[redacted]"
+
 _ASSIGNMENT = re.compile(r"""\s*(?P<q>["']?)(?P<name>[A-Za-z_]\w*)(?P=q)\s*=\s*(?P<value>.*?)\s*\Z""", re.ASCII)
 
 
@@ -84,8 +87,12 @@ def note(line: str) -> str:
 
 
 def advice(line: str) -> str:
-    """Return what to do with a `line` that the crontab should have."""
-    return f"put this line at the top of your crontab (crontab -e): {line}"
+    """Return what to do with a `line` that the crontab should have, or whatever else starts jobs here."""
+    where = "put this line at the top of your crontab (crontab -e)"
+    if not is_installed():
+        where = "give the job this variable, whatever starts it"
+    blank = f", with your own words for {_BLANK}" if _BLANK in line else ""
+    return f"{where}: {line}{blank}"
 
 
 def _line(name: str, value: str) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
+import sys
 from typing import TYPE_CHECKING
 
 from devicelogin import errors
@@ -22,10 +24,8 @@ if TYPE_CHECKING:
 #: What is the credential called?
 ID = "devicelogin.key"
 
-_RUN = (
-    "run it in the unit that has this credential, or by hand: sudo systemd-run --pty "
-    f"-p LoadCredentialEncrypted={ID}:/etc/credstore.encrypted/{ID} -p User=$USER devicelogin login"
-)
+#: Which variables say where our files are? A unit has none of a person's.
+_PLACES = ("DEVICELOGIN_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
 
 
 class Credential:
@@ -49,11 +49,11 @@ class Credential:
         """Return the bytes. Raises StoreUnusableError outside of the unit, ConfigError where others may get at them."""
         path = _path(self._environ)
         if path is None:
-            raise _missing("no unit of systemd gave credentials to this process")
+            raise _missing("no unit of systemd gave credentials to this process", self._environ)
         try:
             content = _read(path)
         except (FileNotFoundError, NotADirectoryError):
-            raise _missing(f"this unit has no {path}") from None
+            raise _missing(f"this unit has no {path}", self._environ) from None
         except OSError as error:
             reason = "it is a link" if error.errno == errno.ELOOP else error.strerror
             raise errors.StoreUnusableError(
@@ -97,9 +97,22 @@ def _read(path: str) -> bytes:
         os.close(descriptor)
 
 
-def _missing(why: str) -> errors.StoreUnusableError:
+def _missing(why: str, environ: Mapping[str, str]) -> errors.StoreUnusableError:
     return errors.StoreUnusableError(
         f"the key of the sealed file is the systemd credential {ID}, which is not here: {why}",
-        hint=_RUN,
+        hint=f"run it in the unit that has this credential, or by hand: {_by_hand(environ)}",
         code="key_missing",
     )
+
+
+def _by_hand(environ: Mapping[str, str]) -> str:
+    """Return the command that signs in with the credential, with our files where they are now."""
+    words = ["sudo", "systemd-run", "--pty", "-p", f"LoadCredentialEncrypted={ID}:/etc/credstore.encrypted/{ID}"]
+    places = [f"{name}={environ[name]}" for name in _PLACES if os.path.isabs(environ.get(name, ""))]
+    # With a home of its own for all of it, what XDG says does not count.
+    for place in places[:1] if places and places[0].startswith(_PLACES[0]) else places:
+        words += ["-E", place]
+    script = os.path.abspath(sys.argv[0])
+    program = [script] if os.path.basename(script) == "devicelogin" else [sys.executable, "-m", "devicelogin"]
+    # $USER is for the shell to fill in.
+    return f"{shlex.join(words)} -p User=$USER {shlex.join([*program, 'login'])}"

@@ -51,7 +51,7 @@ class KeepAlive:
     """One run over `works`, each a profile. Refreshes what was not refreshed for `older_than` days.
 
     `spread` is how long the first refresh may be put off by chance (seconds). `note` is told what goes on while a person is
-    asked from afar.
+    asked from afar. `are_named`: somebody named the profiles, so that one without a sign-in is a failure.
     """
 
     def __init__(
@@ -61,12 +61,14 @@ class KeepAlive:
         older_than: float = DUE_DAYS,
         spread: float = 0.0,
         note: Callable[[str], None] = _logger.debug,
+        are_named: bool = False,
         clocks: clock.Clock | None = None,
     ) -> None:
         self._works = works
         self._older_than = older_than
         self._spread = spread
         self._note = note
+        self._are_named = are_named
         self._clock = clocks or clock.SystemClock()
 
     def run(self) -> tuple[Result, ...]:
@@ -83,6 +85,8 @@ class KeepAlive:
         try:
             work.paths.check_directories()
             sign_in = secret_store.read_sign_in(work.paths)
+            if sign_in is None and self._are_named:
+                raise silent.not_signed_in(work.profile)
             if sign_in is None:
                 return Result(profile=work.profile, outcome="signed-out")
             before = secret_store.read_times(work.paths)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import other_machine
 import pytest
@@ -201,3 +202,15 @@ def test_a_crontab_that_nothing_can_be_found_with_is_told_from_the_session() -> 
         assert result.status == 78, result
         assert result.lines("error") == ["in your crontab, DEVICELOGIN_HOME is not an absolute path"]
         assert result.lines("hint") == ["correct it there: crontab -e"]
+
+
+def test_where_there_is_no_crontab_nobody_is_sent_to_one() -> None:
+    """A container, a NAS, a machine with timers alone: whatever starts the job has to give it the variable."""
+    with other_machine.started() as machine:
+        machine.sign_in("none")
+        machine.login("file")
+        machine.do("mount", "--bind", "/dev/null", shutil.which("crontab") or "/usr/bin/crontab")
+        home = str(machine.box.home / "elsewhere")
+        result = machine.run("doctor", "--as-cron", DEVICELOGIN_HOME=home)
+        assert f"give the job this variable, whatever starts it: DEVICELOGIN_HOME={home}" in result.err
+        assert "crontab -e" not in result.out + result.err

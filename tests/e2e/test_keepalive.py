@@ -142,8 +142,21 @@ def test_one_profile_can_be_named(box: sandbox.Box) -> None:
     assert is_silent(box.run("keepalive", "--profile", "work"))
     assert (days_since_refresh(box), days_since_refresh(box, "work")) == (30, 0)
     assert last_run(box) is None
-    result = box.run("keepalive", "--profile", "work", "show")
-    assert (result.status, result.lines("hint")) == (2, ["leave --profile out: devicelogin keepalive show"])
+    for name in ("show", "install", "remove"):
+        result = box.run("keepalive", "--profile", "work", name)
+        assert (result.status, result.lines("hint")) == (2, [f"leave --profile out: devicelogin keepalive {name}"])
+
+
+def test_a_profile_that_is_named_and_signed_out_is_4(box: sandbox.Box) -> None:
+    """A job with a mistyped name must not be silent until the sign-in that was meant has died."""
+    sign_in(box, "work")
+    result = box.run("keepalive", "--profile", "wrok")
+    assert result.status == 4, result
+    assert result.err == (
+        "devicelogin: error: profile wrok: nobody is signed in to the profile wrok; "
+        "sign in once at a terminal: devicelogin login --profile wrok\n"
+    )
+    assert is_silent(box.run("keepalive", "--profile", "work"))
 
 
 def test_two_at_once_are_one(box: sandbox.Box) -> None:

@@ -76,6 +76,14 @@ def test_the_password_of_a_proxy_is_not_shown() -> None:
     assert "a-secret-word" not in crontab.note(line)
 
 
+def test_a_mark_in_the_place_of_a_password_is_not_to_be_pasted() -> None:
+    """Whoever follows the advice has to write the password."""
+    (line,) = crontab.missing_others({"HTTPS_PROXY": "http://ada:secret@proxy:8080"}, {})
+    assert "secret" not in crontab.advice(line)
+    assert crontab.advice(line).endswith(f"{line}, with your own words for [redacted]")
+    assert not crontab.advice("DEVICELOGIN_HOME=/data").endswith("[redacted]")
+
+
 def test_a_command_that_cron_finds_by_name_needs_no_path(tmp_path: Path) -> None:
     """The whole path is named only where cron's PATH does not lead to it."""
     program = tmp_path / "devicelogin"

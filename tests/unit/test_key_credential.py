@@ -5,6 +5,8 @@ that is said.
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -73,6 +75,16 @@ def test_a_record_of_a_unit_is_73_outside_of_it_and_says_how_to_run_it(tmp_path:
             sealed(tmp_path, "credential", key_sources.KeySupply(environ)).load()
         assert caught.value.code == "key_missing"
         assert "systemd-run --pty -p LoadCredentialEncrypted=devicelogin.key:" in (caught.value.hint or "")
+        assert "DEVICELOGIN_HOME" not in (caught.value.hint or "")
+    there = key_sources.KeySupply({"DEVICELOGIN_HOME": "/var/lib/device login", "XDG_STATE_HOME": "/unused"})
+    with pytest.raises(errors.StoreUnusableError) as caught:
+        sealed(tmp_path, "credential", there).load()
+    hint = caught.value.hint or ""
+    assert " -E 'DEVICELOGIN_HOME=/var/lib/device login' " in hint, "in the unit's environment it would be missing"
+    words = shlex.split(hint.partition("by hand: ")[2])
+    program = words[words.index("User=$USER") + 1 :]
+    assert os.path.isabs(program[0]), "systemd-run looks in no PATH of a person's"
+    assert subprocess.run([*program[:-1], "--version"], check=True, capture_output=True).stdout
     assert not os.path.exists(profile_paths(tmp_path).key_file)
     changed = key_sources.KeySupply(give_credential(tmp_path, b"f" * 32))
     with pytest.raises(errors.DataBadError, match="sealed with another key"):
