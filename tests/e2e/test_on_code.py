@@ -11,16 +11,13 @@ import subprocess
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import hook_notes
 import pytest
+import sandbox
 from conftest import need
 
 from devicelogin.emulator import Fault
-
-if TYPE_CHECKING:
-    import sandbox
 
 
 @pytest.fixture
@@ -173,10 +170,8 @@ def test_the_picture_is_gone_however_the_sign_in_ends(box: sandbox.Box, how: str
     result = waiting.finish()
     assert result.status == {"declined": 5, signal.SIGKILL: -9}.get(how, 128 + int(how) if how != "declined" else 5)
     hook_notes.wait_for_end(run.pid)
-    end = time.monotonic() + hook_notes.PATIENCE
-    while pictures(box) and how == signal.SIGKILL:
-        assert time.monotonic() < end, "the picture stays"
-        time.sleep(0.02)
+    if how == signal.SIGKILL:
+        sandbox.wait_for(lambda: not pictures(box), "the end of the picture")
     assert not pictures(box)
 
 

@@ -13,6 +13,7 @@ import browser
 import conftest
 import login_events
 import pytest
+import sandbox
 from conftest import need
 
 from devicelogin.emulator import Fault
@@ -20,21 +21,13 @@ from devicelogin.emulator import Fault
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import sandbox
-
-#: How long may it take until a picture is there, or gone (seconds)?
-PATIENCE = 20.0
-
 
 def start(box: sandbox.Box, file: Path, *more: str, **options: object) -> sandbox.Running:
     return box.start("login", *box.app(), "--qr-image", str(file), *more, **options)
 
 
 def wait_until(there: bool, file: Path) -> None:
-    end = time.monotonic() + PATIENCE
-    while file.exists() is not there:
-        assert time.monotonic() < end, f"{file} is {'not ' * there}there"
-        time.sleep(0.02)
+    sandbox.wait_for(lambda: file.exists() is there, f"{file}" if there else f"the end of {file}")
 
 
 def left(file: Path) -> list[str]:

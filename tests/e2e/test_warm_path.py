@@ -12,7 +12,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import conftest
@@ -151,10 +150,7 @@ def standard(box: sandbox.Box, modules: set[str]) -> set[str]:
 
 
 def wait_for_refresh(box: sandbox.Box) -> None:
-    end = time.monotonic() + sandbox.PATIENCE
-    while not box.emulator.count("refresh"):
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    sandbox.wait_for(lambda: box.emulator.count("refresh"), "a refresh")
 
 
 PLAIN_FORMS = [
