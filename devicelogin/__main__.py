@@ -57,6 +57,8 @@ def main() -> None:
             status = command_line.run(sys.argv[1:])
     except KeyboardInterrupt:  # before the command line could take care of it
         status = 130
+        if sys.stderr is not None and sys.stderr.isatty():
+            os.write(2, b"\n")  # behind what the terminal shows for Ctrl-C
     except (ImportError, MemoryError, OSError, SystemError) as error:  # the same
         status = _cannot_start(error)
     if wanted is not None and _is_written_out():

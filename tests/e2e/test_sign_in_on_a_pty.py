@@ -283,6 +283,18 @@ def test_ended_by_a_signal_while_waiting(box: sandbox.Box, act: Callable[[Sessio
     assert lines[-1] in GOODBYES
 
 
+def test_ctrl_c_while_the_program_is_being_loaded(box: sandbox.Box) -> None:
+    """130 without a word, and the shell's next prompt does not stand behind what the terminal shows for Ctrl-C."""
+    slow = box.home / "slow"
+    slow.mkdir()
+    (slow / "click.py").write_text("import sys, time\nprint('loading', file=sys.stderr)\ntime.sleep(60)\n")
+    box.variables["PYTHONPATH"] = f"{slow}{os.pathsep}{box.environment()['PYTHONPATH']}"
+    session = Session(box)
+    session.wait_for("loading")
+    session.press(b"\x03")
+    assert session.end() == (130, ["loading", "^C"])
+
+
 @pytest.mark.parametrize("number", range(20 if SOAK else 4))
 def test_ctrl_c_at_random_moments(box: sandbox.Box, number: int) -> None:
     """From the first request to two seconds of waiting: exit 130, and one line that says so."""
