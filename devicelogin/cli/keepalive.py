@@ -196,7 +196,8 @@ def _shown(jobs: Sequence[schedule.Installed], last: keep_alive_record.LastRun |
     facts: list[tuple[str, str]] = []
     for job in jobs:
         kind = "a systemd timer" if job.kind == "timer" else "a crontab line"
-        when = "at times that its owner chose" if job.next_run is None else _local(job.next_run)
+        unknown = "at times that its owner chose" if job.enabled else "never"
+        when = unknown if job.next_run is None else _local(job.next_run)
         facts += [("installed", f"as {kind}: {job.where}"), ("runs", job.how), ("next", when)]
         if job.remark is not None:
             facts.append(("warning", job.remark))

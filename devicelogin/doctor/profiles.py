@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from devicelogin import errors, hints, redaction, secret_store, settings
 from devicelogin.client import reporting
 from devicelogin.doctor import commands, files, network, subject
+from devicelogin.tokens import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,7 +92,7 @@ class Patient:
             store.probe()
         except errors.StoreUnusableError as error:
             if error.code != "key_passphrase":
-                raise
+                raise silent.out_of_reach(error, store.location, self.work.profile) from error
             return self.about.yellow("store", f"{error.message}: no job can use it", hint=error.hint)
         if record is None:
             raise errors.LoginRequiredError(

@@ -22,7 +22,8 @@ _CRONTAB = "your crontab (crontab -l)"
 class Installed:
     """The job as it is installed: `kind` is `timer` or `crontab`, `where` names it, `how` says what it runs.
 
-    `next_run` is in seconds since 1970, None where its owner gave it times of their own. `remark` says what is wrong.
+    `next_run` is in seconds since 1970, None where its owner gave it times of their own, or it never runs because it is not
+    `enabled`. `remark` says what is wrong.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class Installed:
     how: str
     next_run: float | None
     remark: str | None = None
+    enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,16 +151,19 @@ def _as_timer(
     environ: Mapping[str, str], units: Mapping[str, str], job: jobs.Job, *, lingers: bool, now: float
 ) -> Installed:
     at = timer.time_of_day(units)
+    enabled = timer.is_enabled(environ)
     remark = None
-    if not timer.is_enabled(environ):
+    if not enabled:
         remark = "it is not enabled, so it never runs; to mend that: devicelogin keepalive install"
     elif not lingers:
         remark = "it runs only while you are signed in; to mend that: loginctl enable-linger"
     elif at is not None and units != timer.units(job, at):
         remark = _other_than_now()
     where = os.path.join(timer.directory(environ), f"{timer.NAME}.timer")
-    next_run = None if at is None or not timer.is_enabled(environ) else at.next_after(now)
-    return Installed(kind="timer", where=where, how=timer.command(units), next_run=next_run, remark=remark)
+    next_run = None if at is None or not enabled else at.next_after(now)
+    return Installed(
+        kind="timer", where=where, how=timer.command(units), next_run=next_run, remark=remark, enabled=enabled
+    )
 
 
 def _as_line(line: str, job: jobs.Job, now: float) -> Installed:

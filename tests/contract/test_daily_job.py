@@ -248,8 +248,9 @@ def test_where_lingering_is_on_but_no_manager_answers_the_command_is_given(box: 
     assert machine.crontab is None
     shown = json.loads(machine.run("keepalive", "show", "--json").out)
     [installed] = shown["jobs"]
-    assert (installed["kind"], installed["next_run"]) == ("timer", None)
+    assert (installed["kind"], installed["next_run"], installed["enabled"]) == ("timer", None, False)
     assert "not enabled" in installed["remark"]
+    assert "next       never" in machine.run("keepalive", "show").out
     removed = machine.run("keepalive", "remove")
     assert (removed.status, list(machine.units.iterdir())) == (0, []), removed
     assert "systemd could not be told" in removed.err

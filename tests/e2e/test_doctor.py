@@ -285,6 +285,7 @@ def test_every_state_of_a_keyring_is_told(box: sandbox.Box, monkeypatch: pytest.
             change()
             found = examined(box)
             assert words in found["store"]["message"], change
+            assert found["store"]["hint"].endswith("where it opens: devicelogin store move --to file"), change
             assert [(each["name"], each["exit"]) for each in found.red] == [("store", 73)]
             assert found.level("session bus") == bus
             assert found.result.seconds < 8
