@@ -8,8 +8,10 @@ import signal
 import subprocess
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
+
+from devicelogin import models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +25,7 @@ OUTPUT_LIMIT = 1 << 20
 _LAST_WORDS = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@models.short_record
 class Outcome:
     """How a child ended: its exit status (None: it was killed at the deadline) and what it wrote."""
 

@@ -17,7 +17,16 @@ def record(kind: type[_Kind]) -> type[_Kind]:
     `dataclass(frozen=True)` writes and compiles two methods more for each class, which takes as long as all the rest; a
     refresh makes twenty such classes before it asks anybody anything.
     """
-    made = dataclasses.dataclass(slots=True, kw_only=True)(kind)
+    return _frozen(dataclasses.dataclass(slots=True, kw_only=True)(kind))
+
+
+@typing.dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def short_record(kind: type[_Kind]) -> type[_Kind]:
+    """Make a class what `record` makes it, with fields that may be given by position."""
+    return _frozen(dataclasses.dataclass(slots=True)(kind))
+
+
+def _frozen(made: type[_Kind]) -> type[_Kind]:
     made.__setattr__ = _set_once  # type: ignore[method-assign]
     made.__delattr__ = _keep  # type: ignore[method-assign]
     made.__hash__ = _hash_of  # type: ignore[assignment]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from devicelogin.signin import id_token
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@models.record
 class Options:
     """What a caller may wish. `expect_user` is a user name or an object id; `patient` waits a minute for a keyring.
 

@@ -12,14 +12,13 @@ import http.client
 import os
 import ssl
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import truststore
 
-from devicelogin import clock, errors, redaction
+from devicelogin import clock, errors, models, redaction
 from devicelogin.http_session import answers, failures
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ _SYSTEM_STORES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@models.short_record
 class Trust:
     """The context of every connection, and whether it holds the operating system's certificates or a file's."""
 
@@ -96,7 +95,7 @@ def _load(context: ssl.SSLContext, path: str, source: str) -> None:
         ) from None
 
 
-@dataclass(frozen=True, slots=True)
+@models.short_record
 class Impostor:
     """What a look at a refused server showed. Nothing of it is verified."""
 

@@ -7,11 +7,11 @@ Lower-case names win over upper-case ones, as in curl.
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from devicelogin import errors, redaction
+from devicelogin import errors, models, redaction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 VARIABLES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
 
-@dataclass(frozen=True, slots=True)
+@models.short_record
 class Proxy:
     """A proxy and the variable that named it. `url` may hold a password; `shown` never does."""
 

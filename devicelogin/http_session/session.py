@@ -7,7 +7,6 @@ import http.client
 import importlib.metadata
 import logging
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -15,7 +14,7 @@ import requests
 import requests.structures
 import urllib3.exceptions
 
-from devicelogin import clock, errors, redaction
+from devicelogin import clock, errors, models, redaction
 from devicelogin.http_session import answers, certificates, exchange, failures, proxies, transport
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ _NEVER = 10 * 365 * 86_400.0
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@models.short_record
 class _Target:
     url: str
     name: str

@@ -12,7 +12,6 @@ import json
 import logging
 import math
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import msal
@@ -34,7 +33,7 @@ RESERVED_SCOPES = frozenset({"openid", "profile", "offline_access"})
 _LONGEST_USER_CODE = 64
 
 
-@dataclass(frozen=True)
+@models.short_record
 class _Answer:
     """What MSAL wants to see of an HTTP answer."""
 

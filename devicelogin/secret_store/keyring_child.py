@@ -2,7 +2,7 @@
 
 A keyring may hang for ever and threads cannot be killed, so each load, save, delete or probe is one process, killed at
 its deadline (design decision D2). It reads one JSON object from stdin and writes one to stdout, secrets included: never
-to arguments or the environment. Run it as `python -P -m devicelogin.secret_store.keyring_child`.
+to arguments or the environment. `keyring_store` starts it and runs `run`.
 
 The backend is a class that we instantiate ourselves: neither `PYTHON_KEYRING_BACKEND` nor `keyringrc.cfg` nor a package
 that happens to be installed chooses it. What an exception of a backend says stays here, because it may quote a secret;
@@ -21,7 +21,7 @@ import os
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from devicelogin import errors
 from devicelogin.secret_store import slots
@@ -29,8 +29,17 @@ from devicelogin.secret_store.refusal import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol
 
     from keyring import backend as keyring_backend
+
+    class _Backend(Protocol):
+        """`slots.Items` of which `delete` returns False where it knows that there was nothing under that name."""
+
+        def get(self, name: str) -> str | None: ...
+        def set(self, name: str, value: str) -> None: ...
+        def delete(self, name: str) -> bool: ...
+
 
 _SECRET_SERVICE = "keyring.backends.SecretService.Keyring"
 #: Which backends may hold a refresh token without being asked for by name? In the order in which they are tried.
@@ -53,14 +62,6 @@ _PROBE_NAME = "probe"
 #: As long as the record of an Entra sign-in is.
 _PROBE_LENGTH = 3000
 _PR_SET_PDEATHSIG = 1
-
-
-class _Backend(Protocol):
-    """`slots.Items` of which `delete` returns False where it knows that there was nothing under that name."""
-
-    def get(self, name: str) -> str | None: ...
-    def set(self, name: str, value: str) -> None: ...
-    def delete(self, name: str) -> bool: ...
 
 
 class _BackendItems:
@@ -355,7 +356,7 @@ def _die_with_parent() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Run this process."""
     # Straight out: no library's exit handler may wait for a bus.
-    status = main()
-    os._exit(status)
+    os._exit(main())

@@ -26,7 +26,8 @@ PATIENT_SECONDS = 60.0
 
 SERVICE = "devicelogin"
 
-_CHILD = "devicelogin.secret_store.keyring_child"
+#: Not with -m: that imports runpy and what it needs, a twentieth of what the child takes.
+_CHILD = "from devicelogin.secret_store import keyring_child; keyring_child.run()"
 _CLASS_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\Z", re.ASCII)
 _ERRORS = {kind.__name__: kind for kind in (errors.StoreUnusableError, errors.DataBadError)}
 
@@ -261,7 +262,7 @@ def _user_name(paths: settings_paths.ProfilePaths) -> str:
 def _child_command() -> list[str]:
     # -I where we run so; -P in any case: a file named keyring.py in the current directory is not our keyring.
     flags = ["-I"] if sys.flags.isolated else ["-P"]
-    return [sys.executable, *flags, "-m", _CHILD]
+    return [sys.executable, *flags, "-c", _CHILD]
 
 
 def _child_environment() -> dict[str, str]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
-from devicelogin import errors, private_files, redaction
+from devicelogin import errors, models, private_files, redaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,7 +65,7 @@ KEYS = tuple(_KEYS)
 AUTHORITY_KEYS = ("tenant", "authority", "oidc_issuer")
 
 
-@dataclass(frozen=True, slots=True)
+@models.short_record
 class Profile:
     """What a profile file says: known keys with values of the right type, their content unchecked."""
 

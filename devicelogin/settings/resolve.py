@@ -6,7 +6,6 @@ environment variable that is empty counts as not set.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from devicelogin import clouds, errors, models, redaction
@@ -58,7 +57,7 @@ _NOT_SETTINGS = frozenset(
 _PLAIN_ARGUMENTS = frozenset({"scopes", "min_valid", "store", "qr", "on_code"})
 
 
-@dataclass(frozen=True, slots=True)
+@models.short_record
 class Value(Generic[T]):
     """A setting and the words for where it came from: `--tenant`, `environment variable X`, `profile /path`, `default`."""
 
@@ -117,7 +116,7 @@ class Settings:
         return changes
 
 
-@dataclass(frozen=True, slots=True)
+@models.short_record
 class _Level:
     """One place where settings are given, and how it names each of them."""
 

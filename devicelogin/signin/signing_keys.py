@@ -5,10 +5,9 @@ Reading keys takes the import of cryptography, a third of what `login` needs unt
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from devicelogin import errors
+from devicelogin import errors, models
 
 if TYPE_CHECKING:
     from devicelogin.authority import Provider
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 _MOST_KEYS = 200
 
 
-@dataclass(frozen=True, slots=True)
+@models.short_record
 class Published:
     """The entries of a JWK Set (RFC 7517) that are for signatures, of a kind that ID tokens are signed with."""
 

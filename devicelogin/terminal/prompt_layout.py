@@ -8,9 +8,9 @@ Everything given here is printable.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from devicelogin import models
 from devicelogin.terminal import big_letters, qr_code, screen
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Line(NamedTuple):
         return self.indent + screen.cell_width(self.text)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@models.record
 class PromptText:
     """The words of one prompt.
 

@@ -7,7 +7,6 @@ leave seams, right in fonts that have none, and not made readable by terminals t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +14,7 @@ import qrcode
 import qrcode.constants
 import qrcode.exceptions
 
+from devicelogin import models
 from devicelogin.terminal import half_blocks
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _RESET = "\x1b[0m"
 _TOO_LONG = "the address is too long for one"
 
 
-@dataclass(frozen=True, slots=True)
+@models.short_record
 class Shape:
     """One way to draw a certain text, and the character cells it takes."""
 
@@ -46,7 +46,7 @@ class Shape:
     rows: int
 
 
-@dataclass(frozen=True, slots=True)
+@models.short_record
 class NoQrCode:
     """Why there is no QR code, for a line that begins with `No QR code: `; empty where a person wanted none."""
 

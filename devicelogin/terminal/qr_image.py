@@ -6,8 +6,6 @@ import io
 import itertools
 from typing import TYPE_CHECKING
 
-import png
-
 from devicelogin.terminal import qr_code
 
 if TYPE_CHECKING:
@@ -26,6 +24,8 @@ def as_png(text: str) -> bytes | None:
     modules = qr_code.modules(text, quiet_zone=QUIET_ZONE)
     if isinstance(modules, qr_code.NoQrCode):
         return None
+    import png  # only who wants a picture pays for it
+
     side = len(modules) * DOTS
     rows = [[0 if dark else 1 for dark in row for _ in range(DOTS)] for row in modules for _ in range(DOTS)]
     picture = io.BytesIO()

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
-from devicelogin import child_process, redaction, user_session
+from devicelogin import child_process, models, redaction, user_session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ SECONDS = 60.0
 _LONGEST = 2000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@models.record
 class Facts:
     """What a command is told; each stands in the variable of its name behind `DEVICELOGIN_`, a missing one in none.
 
@@ -44,10 +44,10 @@ class Facts:
         return {_variable(name): redaction.printable(value, limit=_LONGEST) for name, value in given.items()}
 
 
-_VARIABLES = frozenset(f"DEVICELOGIN_{name.upper()}" for name in Facts.__slots__)
+_VARIABLES = frozenset(f"DEVICELOGIN_{field.name.upper()}" for field in fields(Facts))
 
 
-@dataclass(frozen=True, slots=True)
+@models.short_record
 class Ending:
     """How a command ended: `problem` in words, None where it ended with 0; `said` is what it wrote, made printable."""
 

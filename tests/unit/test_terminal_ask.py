@@ -113,10 +113,10 @@ def test_enter_is_waited_for_as_long_as_was_said_and_no_longer(keys, is_pressed)
     """Ctrl-D and nobody are no; the line of the question is ended, by the terminal where it shows the Enter."""
     master, slave = pty.openpty()
     target, stream = terminal()
+    began = time.monotonic()
     if keys is not None:
         press = threading.Timer(0.1, os.write, (master, keys))
         press.start()
-    began = time.monotonic()
     with open(slave) as stdin:
         modes = termios.tcgetattr(stdin)
         seconds = 0.3 if keys is None else 20
