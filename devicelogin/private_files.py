@@ -35,6 +35,13 @@ _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 
 
+def as_word(path: str) -> str:
+    """Return `path` as one word of a command to be pasted, whatever characters it has."""
+    import shlex  # only who fails pays for it
+
+    return shlex.quote(path)
+
+
 def make_directory(path: str) -> None:
     """Create the directory `path` and what is missing above it, 0700; check the owner and mode of one that exists.
 
@@ -51,7 +58,7 @@ def make_directory(path: str) -> None:
         except FileExistsError:
             if not os.path.isdir(path):
                 # A HOME of /dev/null, as services have it, is not to be moved away.
-                away = f"move it away: mv {path} {path}.old"
+                away = f"move it away: mv {as_word(path)} {as_word(path + '.old')}"
                 other = "export DEVICELOGIN_HOME=/path/of/a/private/directory"
                 hint = away if os.path.isfile(path) else other
                 raise errors.ConfigError(f"{path} is not a directory", hint=hint) from None
@@ -77,7 +84,7 @@ def check_inner(path: str) -> None:
         facts = os.lstat(path)
         if stat.S_ISLNK(facts.st_mode):
             raise errors.ConfigError(
-                f"{path} is a link; a directory of ours is never one", hint=f"look at it: ls -ld {path}"
+                f"{path} is a link; a directory of ours is never one", hint=f"look at it: ls -ld {as_word(path)}"
             )
         if stat.S_ISDIR(facts.st_mode):
             _check_directory(path, facts)
@@ -92,7 +99,7 @@ def _check_directory(path: str, facts: os.stat_result, *, root_may_own: bool = F
     if root_may_own and hasattr(os, "getuid") and os.getuid() != facts.st_uid == 0:
         return  # a volume that a container was given, open to all as those are; what lies in it is ours, and looked at
     if os.name == "posix" and stat.S_IMODE(facts.st_mode) & 0o022:
-        raise errors.ConfigError(f"others may write into {path}", hint=f"take that away: chmod go-w {path}")
+        raise errors.ConfigError(f"others may write into {path}", hint=f"take that away: chmod go-w {as_word(path)}")
 
 
 def read(path: str) -> bytes | None:
@@ -108,11 +115,11 @@ def read(path: str) -> bytes | None:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise errors.ConfigError(
-                f"{path} is a link; a file of ours is never one", hint=f"look at it: ls -l {path}"
+                f"{path} is a link; a file of ours is never one", hint=f"look at it: ls -l {as_word(path)}"
             ) from error
         family = errors.ConfigError if error.errno in (errno.EACCES, errno.EPERM) else errors.StoreUnusableError
         raise family(
-            f"cannot read {path}: {error.strerror}", hint=f"look at its owner and mode: ls -l {path}"
+            f"cannot read {path}: {error.strerror}", hint=f"look at its owner and mode: ls -l {as_word(path)}"
         ) from error
     try:
         _check_file(path, os.fstat(descriptor))
@@ -125,7 +132,7 @@ def read(path: str) -> bytes | None:
     finally:
         os.close(descriptor)
     if len(content) > SIZE_LIMIT:
-        raise errors.ConfigError(f"{path} is larger than {SIZE_LIMIT} bytes", hint=f"look at it: ls -l {path}")
+        raise errors.ConfigError(f"{path} is larger than {SIZE_LIMIT} bytes", hint=f"look at it: ls -l {as_word(path)}")
     return content
 
 
@@ -191,7 +198,7 @@ def remove(path: str) -> None:
         return
     except OSError as error:
         raise errors.StoreUnusableError(
-            f"cannot delete {path}: {error.strerror}", hint=f"delete it yourself: rm {path}"
+            f"cannot delete {path}: {error.strerror}", hint=f"delete it yourself: rm {as_word(path)}"
         ) from error
 
 
@@ -231,13 +238,13 @@ def _sweep_one(path: str) -> None:
 
 def _check_file(path: str, facts: os.stat_result) -> None:
     if not stat.S_ISREG(facts.st_mode):
-        raise errors.ConfigError(f"{path} is not a regular file", hint=f"look at it: ls -l {path}")
+        raise errors.ConfigError(f"{path} is not a regular file", hint=f"look at it: ls -l {as_word(path)}")
     if hasattr(os, "getuid") and facts.st_uid != os.getuid():
         raise errors.ConfigError(
             f"{path} belongs to user id {facts.st_uid}, not to you", hint="run the command as the owner of that file"
         )
     if os.name == "posix" and stat.S_IMODE(facts.st_mode) & 0o022:
-        raise errors.ConfigError(f"others may write to {path}", hint=f"take that away: chmod go-w {path}")
+        raise errors.ConfigError(f"others may write to {path}", hint=f"take that away: chmod go-w {as_word(path)}")
 
 
 @contextlib.contextmanager
@@ -291,5 +298,5 @@ def _unwritable(path: str, error: OSError) -> errors.StoreUnusableError:
     }
     return errors.StoreUnusableError(
         f"cannot write {path}: {error.strerror}; what was saved before is unchanged",
-        hint=hints.get(error.errno or 0, f"look at the owner and mode: ls -ld {os.path.dirname(path)}"),
+        hint=hints.get(error.errno or 0, f"look at the owner and mode: ls -ld {as_word(os.path.dirname(path))}"),
     )

@@ -13,7 +13,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
-from devicelogin import errors
+from devicelogin import errors, private_files
 from devicelogin.secret_store import key_sources
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Credential:
             reason = "it is a link" if error.errno == errno.ELOOP else error.strerror
             raise errors.StoreUnusableError(
                 f"cannot read the systemd credential {path}: {reason}",
-                hint=f"look at its owner and mode: ls -l {path}",
+                hint=f"look at its owner and mode: ls -l {private_files.as_word(path)}",
                 code="key_unusable",
             ) from None
         return key_sources.check_length(content, f"the systemd credential {path}")
@@ -84,12 +84,15 @@ def _read(path: str) -> bytes:
     try:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
-            raise errors.ConfigError(f"{path} is not a regular file", hint=f"look at it: ls -l {path}")
+            raise errors.ConfigError(
+                f"{path} is not a regular file", hint=f"look at it: ls -l {private_files.as_word(path)}"
+            )
         # Whose it is does not matter: systemd leaves it root's and lets the unit's user read it by an access list, which
         # shows in the bits of the group. What everybody can reach is no key.
         if facts.st_mode & 0o006 and os.stat(os.path.dirname(path)).st_mode & 0o001:
             raise errors.ConfigError(
-                f"everybody may read or change the systemd credential {path}", hint=f"take that away: chmod o= {path}"
+                f"everybody may read or change the systemd credential {path}",
+                hint=f"take that away: chmod o= {private_files.as_word(path)}",
             )
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read(key_sources.LONGEST + 1)

@@ -44,13 +44,14 @@ class KeyFile:
             )
         if os.name == "posix" and stat.S_IMODE(os.lstat(self._path).st_mode) & 0o077:
             raise errors.ConfigError(
-                f"others may read the key file {self._path}", hint=f"take that away: chmod 600 {self._path}"
+                f"others may read the key file {self._path}",
+                hint=f"take that away: chmod 600 {private_files.as_word(self._path)}",
             )
         if not _KEY_TEXT.match(content):
             raise errors.DataBadError(
                 f"the key file {self._path} is damaged",
                 hint="put it back from a backup; without one: "
-                f"rm {self._path}, then devicelogin logout and devicelogin login",
+                f"rm {private_files.as_word(self._path)}, then devicelogin logout and devicelogin login",
                 code="key_damaged",
             )
         return bytes.fromhex(content.decode("ascii"))

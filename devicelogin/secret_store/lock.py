@@ -124,14 +124,16 @@ class ProfileLock:
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise errors.ConfigError(
-                    f"{self._path} is a link; a file of ours is never one", hint=f"delete the link: rm {self._path}"
+                    f"{self._path} is a link; a file of ours is never one",
+                    hint=f"delete the link: rm {private_files.as_word(self._path)}",
                 ) from error
             raise _unusable(self._path, error) from error
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode) or (hasattr(os, "getuid") and facts.st_uid != os.getuid()):
             os.close(descriptor)
             raise errors.ConfigError(
-                f"{self._path} is not a regular file of yours", hint=f"look at it: ls -l {self._path}"
+                f"{self._path} is not a regular file of yours",
+                hint=f"look at it: ls -l {private_files.as_word(self._path)}",
             )
         return descriptor
 

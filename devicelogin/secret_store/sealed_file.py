@@ -139,7 +139,9 @@ class SealedFile:
         private_files.remove(_aside(self._path))
         private_files.sweep(self._paths.state)
         if os.path.lexists(self._path):
-            raise errors.StoreUnusableError(f"cannot delete {self._path}", hint=f"delete it yourself: rm {self._path}")
+            raise errors.StoreUnusableError(
+                f"cannot delete {self._path}", hint=f"delete it yourself: rm {private_files.as_word(self._path)}"
+            )
 
     def _sealed(self, record: models.SecretRecord) -> tuple[bytes, Callable[[bytes], None]]:
         """Return what to write for `record`, and what checks that it was written. Makes the key where there is none."""
@@ -322,7 +324,7 @@ def set_aside(paths: settings_paths.ProfilePaths) -> bool:
     except OSError as error:
         raise errors.StoreUnusableError(
             f"cannot move {paths.record} aside: {error.strerror}",
-            hint=f"look at its owner and mode: ls -l {paths.record}",
+            hint=f"look at its owner and mode: ls -l {private_files.as_word(paths.record)}",
         ) from error
     return True
 

@@ -101,7 +101,8 @@ def write(environ: Mapping[str, str], wanted: Mapping[str, str]) -> None:
             private_files.replace_beside(os.path.join(place, name), os.fsencode(text))
     except OSError as error:
         raise errors.ConfigError(
-            f"cannot write the units into {place}: {error.strerror}", hint=f"look at its owner and mode: ls -ld {place}"
+            f"cannot write the units into {place}: {error.strerror}",
+            hint=f"look at its owner and mode: ls -ld {private_files.as_word(place)}",
         ) from error
 
 
@@ -128,7 +129,9 @@ def remove(environ: Mapping[str, str]) -> str | None:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise errors.ConfigError(f"cannot delete {path}: {error.strerror}", hint=f"rm {path}") from error
+            raise errors.ConfigError(
+                f"cannot delete {path}: {error.strerror}", hint=f"rm {private_files.as_word(path)}"
+            ) from error
     return why or _systemctl(environ, ["daemon-reload"])
 
 

@@ -394,3 +394,19 @@ def test_a_writer_that_a_sweeper_meets_at_its_very_beginning_begins_again(path: 
         for sweeper in sweepers:
             sweeper.join()
     assert os.listdir(directory) == ["ours"]
+
+
+def test_a_path_in_a_hint_can_be_pasted(tmp_path: Path) -> None:
+    """A space in it makes no second word, for `rm` least of all."""
+    directory = tmp_path / "with a space"
+    directory.mkdir(mode=0o700)
+    file = directory / "file"
+    file.write_bytes(b"x")
+    file.chmod(0o666)
+    for check in (lambda: private_files.read(str(file)), lambda: private_files.make_directory(str(file))):
+        with pytest.raises(errors.ConfigError) as caught:
+            check()
+        command = (caught.value.hint or "").partition(": ")[2]
+        assert subprocess.run(["sh", "-c", command], check=False).returncode == 0, command
+    assert not file.exists()
+    assert (directory / "file.old").stat().st_mode & 0o777 == 0o644
