@@ -60,7 +60,8 @@ def command(invocation: Invocation, *, every: bool) -> None:
 def _in_place(error: errors.DeviceLoginError, name: str) -> errors.DeviceLoginError:
     """Return `error` with a hint that is one for who wants to be signed out: another store would not help."""
     if (error.hint or "").endswith("--store file"):
-        error.hint = f"nothing was deleted; repeat this where that keyring is open: {hints.command('logout', name)}"
+        again = hints.command("logout", name)
+        error.hint = f"repeat this where that keyring is open, and what is left goes: {again}"
     return error
 
 

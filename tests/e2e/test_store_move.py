@@ -316,6 +316,24 @@ def test_a_source_that_keeps_its_copy_is_73_until_a_second_move_deletes_it(
     assert box.trace().previous is None
 
 
+@pytest.mark.keyring
+def test_a_logout_that_cannot_reach_the_older_copy_deletes_the_rest_and_says_what_is_left(
+    box: sandbox.Box, session: keyring_session.KeyringSession
+) -> None:
+    """A sign-in made anew into the file while the keyring was away: what could be deleted is gone, and that is not denied."""
+    box.login(store="keyring")
+    box.variables["DBUS_SESSION_BUS_ADDRESS"] = "unix:path=/nowhere/bus"
+    box.login()
+    result = box.run("logout")
+    assert result.status == 73, result
+    assert not (box.state / "default" / "record").exists()
+    assert "nothing was deleted" not in result.err
+    assert result.lines("hint") == ["repeat this where that keyring is open, and what is left goes: devicelogin logout"]
+    box.variables["DBUS_SESSION_BUS_ADDRESS"] = session.address
+    assert box.run("logout").status == 0
+    assert session.items("devicelogin") == {}
+
+
 def test_access_tokens_kept_in_the_store_go_as_well(box: sandbox.Box) -> None:
     """Without memory for them they lie beside the sign-in; a move leaves none, and the next one lies at the new place."""
     if "/dev/shm" not in str(box.home):
