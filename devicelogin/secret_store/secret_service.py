@@ -47,11 +47,13 @@ class Items:
         """Return the text saved as `name`, None where there is none."""
         for item in self._found(name):
             item.session = self._session()
-            if item.is_locked():
+            try:
+                return item.get_secret().decode()
+            except secretstorage.LockedException:  # some services lock items one by one
                 item.unlock()
                 if item.is_locked():
-                    raise RefusedError("locked")
-            return item.get_secret().decode()
+                    raise RefusedError("locked") from None
+                return item.get_secret().decode()
         return None
 
     def set(self, name: str, value: str) -> None:
