@@ -41,7 +41,7 @@ def show(screen: Screen, findings: Sequence[Finding], *, with_details: bool = Fa
 def summary(findings: Sequence[Finding]) -> str:
     """Return how many findings there are of each colour, the worst first."""
     counts = {level: sum(1 for finding in findings if finding.level == level) for level in ("red", "yellow", "green")}
-    return ", ".join(f"{count} {level}" for level, count in counts.items() if count or level == "green")
+    return ", ".join(f"{count} {level}" for level, count in counts.items() if count) or "0 green"
 
 
 def _show_one(screen: Screen, finding: Finding, names: int, width: int, *, with_details: bool) -> None:

@@ -82,8 +82,11 @@ class Entry:
         return left > 0 and left >= min_valid
 
     def was_received_since(self, boot_moment: float) -> bool:
-        """Tell whether the token came after `boot_moment` (boot clock, this boot)."""
-        return self.boot == boot_id() and self.received_boot >= boot_moment
+        """Tell whether the token came after `boot_moment` (boot clock, this boot).
+
+        None has come that is to come yet: so says an entry of a container that was frozen, and has another boot clock now.
+        """
+        return self.boot == boot_id() and boot_moment <= self.received_boot <= boot_seconds()
 
     def is_early_due(self) -> bool:
         """Tell whether the moment drawn for an early refresh has come."""

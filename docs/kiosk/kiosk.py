@@ -178,4 +178,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        main()
+        try:
+            main()
+        except OSError as error:  # the port, most often: another program has it
+            sys.exit(f"the page cannot be served: {error.strerror}; try another --port")

@@ -13,7 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
-import conftest
+import fake_time
 import pytest
 
 from devicelogin import errors, http_session
@@ -306,11 +306,10 @@ except errors.DeviceLoginError as error:
 )
 def test_a_wrong_clock_never_switches_verification_off(emulator: Emulator, moment: str, printed: str) -> None:
     """A certificate that the clock allows is accepted in 1970; one that it forbids is 75 and the clock is named."""
-    conftest.need("faketime")
     url = f"{emulator.authority}/v2.0/.well-known/openid-configuration"
     ran = subprocess.run(
-        ["faketime", "-f", moment, sys.executable, "-c", _FAKE_TIME, emulator.ca_file, url],
-        env={**os.environ, "FAKETIME_DONT_FAKE_MONOTONIC": "1", "TZ": "UTC"},
+        [sys.executable, "-c", _FAKE_TIME, emulator.ca_file, url],
+        env={**os.environ, **fake_time.variables(FAKETIME=f"@{moment}"), "TZ": "UTC"},
         capture_output=True,
         text=True,
         timeout=30,

@@ -12,18 +12,12 @@ import subprocess
 import time
 from typing import Any
 
-import conftest
+import fake_time
 import keyring_session
 import pytest
 import sandbox
 
 from devicelogin.emulator import Fault
-
-#: Where does libfaketime lie (Debian)?
-FAKETIME = (
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
-)
 
 
 def is_told(result: sandbox.Result, status: int, *words: str) -> None:
@@ -137,17 +131,10 @@ def test_no_network_is_told_in_time(box: sandbox.Box) -> None:
     still_works(box)
 
 
-def faketime(**settings: str) -> dict[str, str]:
-    """Return the variables that give a command another wall clock, and leave it its monotonic and boot clocks."""
-    conftest.need("faketime")
-    library = next(path for path in FAKETIME if os.path.exists(path))
-    return {"LD_PRELOAD": library, "FAKETIME_DONT_FAKE_MONOTONIC": "1", **settings}
-
-
 @pytest.mark.faketime
 def test_a_clock_in_1970_neither_hinders_a_sign_in_nor_what_follows(box: sandbox.Box) -> None:
     """The emulator's certificate is valid from 1970, so nothing but the clock is wrong: everything works."""
-    early = faketime(FAKETIME="@1970-01-02 00:00:00")
+    early = fake_time.variables(FAKETIME="@1970-01-02 00:00:00")
     box.variables |= early
     box.login()
     assert box.token()
@@ -163,8 +150,8 @@ def test_a_clock_in_1970_neither_hinders_a_sign_in_nor_what_follows(box: sandbox
 def test_a_clock_outside_the_certificates_time_is_said_to_be_wrong(box: sandbox.Box, moment: str) -> None:
     """B07: what looks like a certificate not yet or no longer valid is the clock: 75, by its name."""
     box.sign_in()
-    is_told(box.run("token", "--force-refresh", **faketime(FAKETIME=moment)), 75, "clock")
-    is_told(box.run("login", *box.app(), **faketime(FAKETIME=moment)), 75, "clock")
+    is_told(box.run("token", "--force-refresh", **fake_time.variables(FAKETIME=moment)), 75, "clock")
+    is_told(box.run("login", *box.app(), **fake_time.variables(FAKETIME=moment)), 75, "clock")
     still_works(box)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import fake_time
 import pytest
-from test_bad_input import faketime
 
 from devicelogin.emulator import Fault
 
@@ -94,7 +94,7 @@ def test_the_wall_clock_jumps_56_years(box: sandbox.Box, before: str, after: str
     """Acceptance: a board that reaches a time server, or loses it, in the middle of polling."""
     moment = box.home / "moment"
     moment.write_text(before + "\n")
-    box.variables |= faketime(FAKETIME_TIMESTAMP_FILE=str(moment), FAKETIME_NO_CACHE="1")
+    box.variables |= fake_time.variables(FAKETIME_TIMESTAMP_FILE=str(moment), FAKETIME_NO_CACHE="1")
     waiting = box.start("login", *box.app())
     code = box.emulator.wait_for_code()
     time.sleep(1.5)

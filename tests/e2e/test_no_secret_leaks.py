@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -16,23 +17,23 @@ from devicelogin.emulator import Fault
 
 
 class Watcher(threading.Thread):
-    """Reads the arguments and the environment of every process of ours, again and again."""
+    """Reads the arguments and the environment of every process in a sandbox, again and again."""
 
-    def __init__(self) -> None:
+    def __init__(self, box: sandbox.Box) -> None:
         super().__init__(daemon=True)
+        self.home = os.fsencode(box.home)
         self.seen: set[bytes] = set()
         self.ended = threading.Event()
 
     def run(self) -> None:
         while not self.ended.wait(0.01):
             for process in Path("/proc").glob("[0-9]*"):
-                for name in ("cmdline", "environ"):
-                    try:
-                        content = (process / name).read_bytes()
-                    except OSError:
-                        continue
-                    if b"devicelogin" in content:
-                        self.seen.add(content)
+                try:
+                    environment, arguments = (process / "environ").read_bytes(), (process / "cmdline").read_bytes()
+                except OSError:
+                    continue
+                if self.home in environment:
+                    self.seen |= {environment, arguments}
 
 
 def clean(box: sandbox.Box, text: str, what: object) -> None:
@@ -72,7 +73,7 @@ COMMANDS: list[tuple[list[str], dict[str, Fault]]] = [
 
 def test_no_command_shows_a_secret_where_it_does_not_belong(box: sandbox.Box) -> None:
     """stderr and logs never; stdout for `token` only; no arguments, no environment, no file but the allowed ones."""
-    watcher = Watcher()
+    watcher = Watcher(box)
     watcher.start()
     box.sign_in()
     login = box.login("--json", after=1)
@@ -102,7 +103,7 @@ def test_no_command_shows_a_secret_where_it_does_not_belong(box: sandbox.Box) ->
 def test_a_keyring_call_shows_no_secret_from_outside(box: sandbox.Box) -> None:
     """The child process that talks to the keyring gets the record on its stdin, not in arguments or environment."""
     box.give_odd_keyrings()
-    watcher = Watcher()
+    watcher = Watcher(box)
     watcher.start()
     box.login(store=sandbox.HONEST)
     watcher.ended.set()

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import fake_time
 import keyring_session
 import x_terminal
 
@@ -59,7 +60,7 @@ class Stage:
 
     def run(self, *arguments: str, ago: float = 0) -> None:
         """Run our command without a terminal; where it was so many seconds ago, by the wall clock of both ends."""
-        variables = {"LD_PRELOAD": _faketime(), "FAKETIME": f"-{ago:.0f}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        variables = fake_time.variables(FAKETIME=f"-{ago:.0f}")
         self.emulator.clock.set(time.time() - ago)
         done = subprocess.run(
             ["devicelogin", *arguments],
@@ -87,14 +88,6 @@ class Stage:
         self.emulator.revoke("grace@contoso.com")
         self.run("token", "--profile", "kiosk", "--force-refresh")
         self.sign_in("work", "grace@contoso.com", store="keyring")
-
-
-def _faketime() -> str:
-    """Return the library that gives a process another clock."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-    if not found:
-        raise SystemExit("there is no libfaketime; its Debian package is faketime")
-    return str(found[0])
 
 
 class Window:

@@ -201,6 +201,14 @@ def test_a_system_without_a_boot_id_never_takes_two_boots_for_one(files: Files) 
     assert files.entry(boot="", expires_boot=0.0).seconds_left() > 0
 
 
+def test_a_token_of_a_moment_to_come_was_not_received_meanwhile(files: Files) -> None:
+    """After a freeze the boot clock of a container may be another one; taken for new, no refresh would ever be forced."""
+    began = access_cache.boot_seconds() - 5
+    assert files.entry(age=1).was_received_since(began)
+    assert not files.entry(age=10).was_received_since(began)
+    assert not files.entry(age=-1000).was_received_since(began)
+
+
 def test_an_early_refresh_can_be_put_off(files: Files) -> None:
     """After a failed one nobody tries for a while, and the entry is this boot's from then on."""
     entry = files.entry(early=0.0, boot="another")
