@@ -10,6 +10,7 @@ import stat
 from typing import TYPE_CHECKING
 
 import conftest
+import fake_time
 import hook_notes
 import keyring_session
 import pytest
@@ -257,8 +258,7 @@ def test_the_clock_is_held_against_the_authority(
     signed_in: sandbox.Box, moment: str, level: str, exit_code: int, words: str
 ) -> None:
     """Boot in 1970, a refused certificate, days and minutes off; a certificate is never blamed for the clock."""
-    conftest.need("faketime")
-    found = examined(signed_in, before=("faketime", "-f", moment), FAKETIME_DONT_FAKE_MONOTONIC="1", TZ="UTC")
+    found = examined(signed_in, **fake_time.variables(FAKETIME=moment), TZ="UTC")
     assert (found.level("clock"), found.result.status) == (level, exit_code), found["clock"]
     assert words in found["clock"]["message"]
     assert "TLS" not in {each["name"] for each in found.red}

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import conftest
+import fake_time
 import pytest
 import sandbox
 
@@ -39,17 +39,16 @@ def box() -> Iterator[sandbox.Box]:
         yield opened
 
 
-def after(days: float | None) -> list[str]:
-    """Return the words before a command that let it run so many days from now; None: on 1 January 1970."""
-    conftest.need("faketime")
-    return ["faketime", "-f", "@1970-01-01 00:00:00" if days is None else f"{days:+.3f}d"]
+def after(days: float | None) -> dict[str, str]:
+    """Return the variables that let a command run so many days from now; None: on 1 January 1970."""
+    return fake_time.variables(FAKETIME="@1970-01-01 00:00:00" if days is None else f"{days:+.3f}d")
 
 
 def run(box: sandbox.Box, script: os.PathLike[str], *arguments: str, days: float | None = 0) -> tuple[int, str]:
     """Run a script; return its exit status and its output, in which nobody may be surprised by anything on stderr."""
     done = subprocess.run(
-        [*after(days), script, *arguments],
-        env=box.environment(),
+        [script, *arguments],
+        env=box.environment(after(days)),
         cwd=box.home,
         capture_output=True,
         text=True,
@@ -61,7 +60,7 @@ def run(box: sandbox.Box, script: os.PathLike[str], *arguments: str, days: float
 
 def facts_of(box: sandbox.Box, days: float | None) -> dict[str, object]:
     """Return what `status --json` says after so many days."""
-    result = box.start("status", "--json", before=after(days)).finish()
+    result = box.start("status", "--json", variables=after(days)).finish()
     answer = json.loads(result.out)
     assert (result.status, answer["format_version"]) == (0, 1)
     return answer["profiles"][0]
@@ -69,12 +68,12 @@ def facts_of(box: sandbox.Box, days: float | None) -> dict[str, object]:
 
 def text_of(box: sandbox.Box, days: float | None) -> str:
     """Return what `status` says after so many days, on one line."""
-    return " ".join(box.start("status", before=after(days)).finish().out.split())
+    return " ".join(box.start("status", variables=after(days)).finish().out.split())
 
 
 def check_of(box: sandbox.Box, days: float | None) -> int:
     """Return how `status --check` ends after so many days."""
-    return box.start("status", "--check", before=after(days)).finish().status
+    return box.start("status", "--check", variables=after(days)).finish().status
 
 
 @pytest.mark.faketime
