@@ -67,12 +67,20 @@ def run(
         start_new_session=True,
     )
     end = time.monotonic() + deadline_seconds
+    unattended = [_pipe(stream) for stream in (process.stderr, process.stdout, process.stdin)]
     try:
-        _Feeder(_pipe(process.stdin), stdin)
-        readers = (_Reader(_pipe(process.stdout)), _Reader(_pipe(process.stderr)))
+        _Feeder(unattended[-1], stdin)
+        unattended.pop()
+        readers = []
+        while unattended:
+            readers.append(_Reader(unattended[-1]))
+            unattended.pop()
         status = _wait(process, readers, end)
     except BaseException:
         _kill(process)
+        for pipe in unattended:  # interrupted before there was a thread that closes it
+            with contextlib.suppress(OSError):
+                pipe.close()
         raise
     if status is None:
         _kill(process)

@@ -13,10 +13,10 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 import conftest
+import fake_time
 import hook_notes
 import pytest
 import sandbox
-from test_bad_input import faketime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,7 +161,7 @@ def next_minute() -> list[str]:
     if conftest.SOAK:
         return []
     ahead = (60 - LEAD - time.time()) % 60
-    return [f"{name}={value}" for name, value in faketime(FAKETIME=f"+{ahead:.0f}s").items()]
+    return [f"{name}={value}" for name, value in fake_time.variables(FAKETIME=f"+{ahead:.0f}s").items()]
 
 
 def test_the_next_run_after_a_token_has_expired_refreshes(board: Board) -> None:

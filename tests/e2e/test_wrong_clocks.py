@@ -7,9 +7,10 @@ import time
 from typing import TYPE_CHECKING
 
 import conftest
+import fake_time
 import pytest
 import sandbox
-from test_bad_input import faketime, is_told
+from test_bad_input import is_told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ class Board:
     def __init__(self, box: sandbox.Box, moment: str) -> None:
         self._file = box.home / "moment"
         self.set(moment)
-        box.variables |= faketime(FAKETIME_TIMESTAMP_FILE=str(self._file), FAKETIME_NO_CACHE="1")
+        box.variables |= fake_time.variables(FAKETIME_TIMESTAMP_FILE=str(self._file), FAKETIME_NO_CACHE="1")
 
     def set(self, moment: str) -> None:
         new = self._file.with_name("moment.new")
