@@ -24,6 +24,7 @@ def test_the_facts_stand_in_variables_and_a_missing_one_in_none(
     monkeypatch.setenv("DEVICELOGIN_QR_FILE", "/of/another")
     monkeypatch.setenv("DEVICELOGIN_REASON", "another")
     monkeypatch.setenv("DEVICELOGIN_HOME", "/kept")
+    monkeypatch.delenv("DEVICELOGIN_SOAK", raising=False)
     assert hooks.run(notes.command(), FACTS.variables()).problem is None
     [run] = notes.runs()
     assert {name: value for name, value in run.variables.items() if name.startswith("DEVICELOGIN_")} == {

@@ -93,7 +93,7 @@ def test_a_certificate_of_another_host_is_a_bad_answer(tmp_path: Path) -> None:
         (DAY, 9 * DAY, NOW, None, True),
         (DAY, 9 * DAY, NOW, NOW + 2 * DAY, True),
         (DAY, 9 * DAY, NOW, NOW, False),
-        (DAY / 24, 9 * DAY, NOW, NOW + DAY / 12, True),
+        (DAY / 2, 9 * DAY, NOW, NOW + DAY, True),
         (DAY, 9 * DAY, dt.datetime(1970, 1, 1, tzinfo=dt.UTC), None, True),
         (-9 * DAY, -DAY, dt.datetime(1970, 1, 1, tzinfo=dt.UTC), None, True),
     ],
