@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: must not fill the memory of a small board before its deadline.
 OUTPUT_LIMIT = 1 << 20
 
+#: What does a pipe say that nobody holds at the other end, or that an interrupt has closed here before its thread began?
+_CLOSED = (OSError, ValueError)
+
 #: How long do we wait for a killed child's last words (seconds)? Whatever left its session may hold the pipes for ever.
 _LAST_WORDS = 0.5
 
@@ -78,7 +81,7 @@ def run(
         status = _wait(process, readers, end)
     except BaseException:
         _kill(process)
-        for pipe in unattended:  # interrupted before there was a thread that closes it
+        for pipe in unattended:  # interrupted before a thread was seen to take it
             with contextlib.suppress(OSError):
                 pipe.close()
         raise
@@ -98,7 +101,7 @@ class _Reader(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        with contextlib.suppress(OSError), self._pipe:
+        with contextlib.suppress(*_CLOSED), self._pipe:
             while chunk := os.read(self._pipe.fileno(), 1 << 16):
                 self.content += chunk[: OUTPUT_LIMIT - len(self.content)]
 
@@ -113,7 +116,7 @@ class _Feeder(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        with contextlib.suppress(OSError), self._pipe:
+        with contextlib.suppress(*_CLOSED), self._pipe:
             self._pipe.write(self._content)
 
 
