@@ -271,19 +271,20 @@ def _reason(error: Exception) -> str:
     """Return which of `keyring_store`'s reasons `error` is. Looks at types and codes, and at one text of keyring's."""
     import subprocess
 
-    if isinstance(error, _errors_of("keyring", "InitError")) and "Failed to create the collection" in str(error):
+    if isinstance(error, _errors_of_keyring("InitError")) and "Failed to create the collection" in str(error):
         return "no-collection"
     if type(error).__name__ == "SecretServiceNotAvailableException" or _bus_error(error) == _NO_SESSION:
         return "died"
+    if _bus_error(error) == _IS_LOCKED:
+        return "locked"
     if _is_bus_dead(error):
         return "dead-bus"
     if _first_number(error) == _WINDOWS_NO_SUCH_LOGON_SESSION:
         return "no-logon-session"
     reasons: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
-        (_errors_of("keyring", "KeyringLocked"), "locked"),
-        (_errors_of("secretstorage", "LockedException"), "locked"),
-        (_errors_of("keyring", "InitError"), "no-backend"),
-        (_errors_of("keyring", "NoKeyringError"), "no-backend"),
+        (_errors_of_keyring("KeyringLocked"), "locked"),
+        (_errors_of_keyring("InitError"), "no-backend"),
+        (_errors_of_keyring("NoKeyringError"), "no-backend"),
         (ImportError, "import"),
         (subprocess.CalledProcessError, "program"),
         (ConnectionError, "died"),
@@ -292,9 +293,9 @@ def _reason(error: Exception) -> str:
     return next((reason for kind, reason in reasons if isinstance(error, kind)), "failed")
 
 
-def _errors_of(package: str, name: str) -> tuple[type[Exception], ...]:
-    """Return the class of that name, nothing where the package was not loaded and so cannot have raised it."""
-    module = sys.modules.get(f"{package}.errors") or sys.modules.get(f"{package}.exceptions")
+def _errors_of_keyring(name: str) -> tuple[type[Exception], ...]:
+    """Return keyring's class of that name, nothing where keyring was not loaded and so cannot have raised it."""
+    module = sys.modules.get("keyring.errors")
     return (getattr(module, name),) if module is not None else ()
 
 
@@ -307,8 +308,9 @@ def _is_bus_dead(error: BaseException | None) -> bool:
     return False
 
 
-#: What a Secret Service says that was started again since we came.
+#: What a Secret Service says that was started again since we came, and one that was locked since.
 _NO_SESSION = "org.freedesktop.Secret.Error.NoSession"
+_IS_LOCKED = "org.freedesktop.Secret.Error.IsLocked"
 #: CredWrite in a network logon (SSH, WinRM) of Windows.
 _WINDOWS_NO_SUCH_LOGON_SESSION = 1312
 

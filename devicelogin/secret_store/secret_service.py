@@ -21,12 +21,13 @@ from secretstorage import dhcrypto, util
 from devicelogin.secret_store.refusal import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from jeepney.io import blocking
 
 #: The attribute by which keyring marks its items.
 _APPLICATION = "Python keyring library"
+
+#: The D-Bus error of what has to be unlocked first.
+IS_LOCKED = "org.freedesktop.Secret.Error.IsLocked"
 
 _PING = jeepney.new_method_call(
     jeepney.DBusAddress(
@@ -37,11 +38,17 @@ _PING = jeepney.new_method_call(
 
 
 class Items:
-    """The items of one service in the default collection. Raises RefusedError, and what `secretstorage` raises."""
+    """The items of one service in the default collection. Raises RefusedError, and what `secretstorage` raises.
+
+    A lookup is two calls on the bus: whether items are there and open shows by itself, so nobody is asked before.
+    """
 
     def __init__(self, service: str) -> None:
         self._service = service
-        self._collection = _default_collection(_connected())
+        self._connection = _connected()
+        path = _default_collection(self._connection).collection_path
+        self._collection = util.DBusAddressWrapper(path, secretstorage.collection.COLLECTION_IFACE, self._connection)
+        self._agreed: dhcrypto.Session | None = None
 
     def get(self, name: str) -> str | None:
         """Return the text saved as `name`, None where there is none."""
@@ -49,18 +56,28 @@ class Items:
             item.session = self._session()
             try:
                 return item.get_secret().decode()
-            except secretstorage.LockedException:  # some services lock items one by one
-                item.unlock()
-                if item.is_locked():
-                    raise RefusedError("locked") from None
-                return item.get_secret().decode()
+            except jeepney.DBusErrorResponse as error:
+                if error.name != IS_LOCKED:
+                    raise
+            item.unlock()  # some services lock items one by one
+            if item.is_locked():
+                raise RefusedError("locked")
+            return item.get_secret().decode()
         return None
 
     def set(self, name: str, value: str) -> None:
         """Save `value` as `name`."""
-        label = f"Password for '{name}' on '{self._service}'"
-        attributes = {**self._attributes(name), "application": _APPLICATION}
-        self._collection.create_item(label, attributes, value.encode(), replace=True)
+        properties = {
+            "org.freedesktop.Secret.Item.Label": ("s", f"Password for '{name}' on '{self._service}'"),
+            "org.freedesktop.Secret.Item.Attributes": (
+                "a{ss}",
+                {**self._attributes(name), "application": _APPLICATION},
+            ),
+        }
+        secret = util.format_secret(self._session(), value.encode(), "text/plain")
+        path, prompt = self._collection.call("CreateItem", "a{sv}(oayays)b", properties, secret, True)
+        if path == "/" and util.exec_prompt(self._connection, prompt)[0]:
+            raise RefusedError("locked")
 
     def delete(self, name: str) -> bool:
         """Delete `name`, and tell whether it was there."""
@@ -70,17 +87,29 @@ class Items:
             was_there = True
         return was_there
 
-    def _found(self, name: str) -> Iterator[secretstorage.Item]:
-        return self._collection.search_items(self._attributes(name))
+    def _found(self, name: str) -> list[_Item]:
+        (paths,) = self._collection.call("SearchItems", "a{ss}", self._attributes(name))
+        return [_Item(self._connection, path) for path in paths]
 
     def _session(self) -> dhcrypto.Session:
         """Return what encrypts secrets on the bus; otherwise each item would agree on a key of its own."""
-        if self._collection.session is None:
-            self._collection.session = util.open_session(self._collection.connection)
-        return self._collection.session
+        if self._agreed is None:
+            self._agreed = util.open_session(self._connection)
+        return self._agreed
 
     def _attributes(self, name: str) -> dict[str, str]:
         return {"service": self._service, "username": name}
+
+
+class _Item(secretstorage.Item):
+    """An item that was just found, so it is not asked for its label to see that it is there, nor whether it is open."""
+
+    def __init__(self, connection: blocking.DBusConnection, path: str) -> None:
+        self.connection, self.item_path, self.session = connection, path, None
+        self._item = util.DBusAddressWrapper(path, secretstorage.item.ITEM_IFACE, connection)
+
+    def ensure_not_locked(self) -> None:
+        """Leave that to the call that follows."""
 
 
 def _connected() -> blocking.DBusConnection:
