@@ -13,13 +13,10 @@ import click
 
 from devicelogin import errors, redaction, secret_store
 from devicelogin.cli import (
-    after_sign_in,
     cron_remarks,
     ending,
-    events,
     output,
     qr_file,
-    registration,
     unlocking,
     waiting,
 )
@@ -28,13 +25,13 @@ from devicelogin.cli.options import file_names, json_option, one_of, profile_opt
 from devicelogin.cli.sign_in_screen import SignInScreen
 from devicelogin.client import preparing, signing_in
 from devicelogin.terminal import ask, screen
-from devicelogin.tokens import silent
 from devicelogin.unattended import on_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from devicelogin import client, clock, models
+    from devicelogin.cli import events
     from devicelogin.client import observing
     from devicelogin.settings import resolve
 
@@ -130,6 +127,8 @@ def command(invocation: Invocation, /, clock_wait: clock.ClockWait, **options: o
         patient=invocation.is_at_display(),
     )
     if as_json:
+        from devicelogin.cli import events
+
         stream = events.EventStream(renew=renew)
         with _ending(stream, invocation), picture:
             clock_wait.until_plausible()
@@ -167,6 +166,8 @@ def sign_in_on_screen(
     work = unlocking.let_ask(invocation, invocation.workplace(flags))
     chosen = work.settings(for_login=True)
     if chosen.client_id.value is None and invocation.can_ask():
+        from devicelogin.cli import registration
+
         needs_tenant = not chosen.authority_url.explicit
         registration.ask_for_app(flags, needs_tenant=needs_tenant, is_oidc=chosen.is_oidc, stdin=sys.stdin)
         work = unlocking.let_ask(invocation, invocation.workplace(flags))
@@ -205,6 +206,8 @@ def sign_in_on_screen(
             view.work = work
             sign_in = sign_in_once()
         if not invocation.quiet:
+            from devicelogin.cli import after_sign_in
+
             view.signed_in(after_sign_in.lines(work, sign_in, stays=invocation.keyring_service is None))
     return sign_in
 
@@ -283,6 +286,8 @@ def _working(invocation: Invocation, flags: dict[str, object], expected: str | N
         wanted = work.settings(for_login=True).scopes if "scopes" not in flags else _settings_of(invocation, flags)
         if wanted.explicit and not {name.lower() for name in wanted.value} <= {s.lower() for s in sign_in.scopes}:
             return None
+        from devicelogin.tokens import silent
+
         with waiting.said("trying the saved sign-in", invocation):
             unlocking.with_passphrase(invocation, work, lambda: work.silent_tokens().access_token(silent.Wish()))
     except (errors.LoginRequiredError, errors.DataBadError, errors.DeniedByPolicyError, errors.ConfigError):

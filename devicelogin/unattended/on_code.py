@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Self
 from devicelogin import errors, private_files, user_session
 from devicelogin.client import observing
 from devicelogin.terminal import qr_image, verification_uri
-from devicelogin.unattended import hooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,10 +53,7 @@ class OnCode(observing.Relay):
         super().__init__(observer)
         self._command = [user_session.program(word, work.environ) for word in command[:1]] + list(command[1:])
         self._work = work
-        self._reason = reason or (
-            f"a sign-in with devicelogin, profile {work.profile}, was started on {hooks.this_machine()}; "
-            "only enter this code if you started it"
-        )
+        self._reason = reason
         self._directory: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._report: _Report | None = None
@@ -106,10 +102,14 @@ class OnCode(observing.Relay):
         qr_file = os.path.join(self._directory, "qr.png") if picture is not None else None
         if picture is not None and qr_file is not None:
             private_files.replace(qr_file, picture)
+        from devicelogin.unattended import hooks
+
+        profile = self._work.profile
+        started = f"a sign-in with devicelogin, profile {profile}, was started on {hooks.this_machine()}"
         facts = hooks.Facts(
             event="code",
-            profile=self._work.profile,
-            reason=self._reason,
+            profile=profile,
+            reason=self._reason or f"{started}; only enter this code if you started it",
             code=authorization.user_code,
             uri=uri,
             expires_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + authorization.expires_in)),
@@ -162,12 +162,16 @@ class _Report(threading.Thread):
     """Waits for the line in which the watching process says how the command ended."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        from devicelogin.unattended import hooks
+
         super().__init__(daemon=True)
         self.ending = hooks.Ending("the process that watches it has died")
         self._stream = process.stdout
         self.start()
 
     def run(self) -> None:
+        from devicelogin.unattended import hooks
+
         with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
             self.ending = hooks.Ending(**json.loads(self._stream.readline()))  # type: ignore[union-attr]
 
