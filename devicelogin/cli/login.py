@@ -163,15 +163,7 @@ def sign_in_on_screen(
     `picture` is where each is drawn. `note_below` is a sentence shown under the code; `shown` is called when the code is
     on the screen.
     """
-    work = unlocking.let_ask(invocation, invocation.workplace(flags))
-    chosen = work.settings(for_login=True)
-    if chosen.client_id.value is None and invocation.can_ask():
-        from devicelogin.cli import registration
-
-        needs_tenant = not chosen.authority_url.explicit
-        registration.ask_for_app(flags, needs_tenant=needs_tenant, is_oidc=chosen.is_oidc, stdin=sys.stdin)
-        work = unlocking.let_ask(invocation, invocation.workplace(flags))
-        chosen = work.settings(for_login=True)
+    work, chosen = _with_app(invocation, flags)
     if sys.stderr is None and not chosen.on_code.value and (picture is None or not picture.is_wanted):
         raise errors.OutputError(
             "cannot show the sign-in code on stderr: it is closed", hint="look at what stderr is connected to"
@@ -229,6 +221,20 @@ def sign_in_with_events(
     for remark in cron_remarks.remarks(work):
         stream.note(remark)
     return _sign_in(work, wishes, picture.before(stream), work.settings(for_login=True))
+
+
+def _with_app(invocation: Invocation, flags: dict[str, object]) -> tuple[client.Workplace, resolve.Settings]:
+    """Return the workplace and the settings of `flags`, to which a person adds the app that is missing."""
+    work = unlocking.let_ask(invocation, invocation.workplace(flags))
+    chosen = work.settings(for_login=True)
+    if chosen.client_id.value is not None or not invocation.can_ask():
+        return work, chosen
+    from devicelogin.cli import registration
+
+    needs_tenant = not chosen.authority_url.explicit
+    registration.ask_for_app(flags, needs_tenant=needs_tenant, is_oidc=chosen.is_oidc, stdin=sys.stdin)
+    work = unlocking.let_ask(invocation, invocation.workplace(flags))
+    return work, work.settings(for_login=True)
 
 
 @contextlib.contextmanager
