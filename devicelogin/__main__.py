@@ -61,8 +61,9 @@ def main() -> None:
             os.write(2, b"\n")  # behind what the terminal shows for Ctrl-C
     except (ImportError, MemoryError, OSError, SystemError) as error:  # the same
         status = _cannot_start(error)
-    if wanted is not None and _is_written_out():
-        # Taking the interpreter apart is a tenth of a refresh and of a start; nothing of ours waits for it.
+    if (wanted is not None or status != 0) and _is_written_out():
+        # Taking the interpreter apart is a tenth of a refresh and of a start; nothing of ours waits for it. And where
+        # memory has run out, it would go on to fail, and say so.
         os._exit(status)
     sys.exit(status)
 
