@@ -29,6 +29,10 @@ _WORDS_OF_LIMITS = (
     "without setting an exception",
 )
 
+#: How much address space is kept for saying that memory has run out, and for ending (bytes)? Nobody writes there, so it
+#: costs no memory.
+_SPARE_BYTES = 2 << 20
+
 #: Which signals ask us to end?
 _CAUGHT = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -41,6 +45,7 @@ def run(invocation: Invocation, act: Callable[[], object]) -> int:
 
     Catches everything that can happen and says it on stderr; prints no traceback.
     """
+    spare = [bytearray(_SPARE_BYTES)]
     output.occupy_standard_descriptors()
     _catch_signals()
     if not sys.warnoptions:
@@ -50,6 +55,7 @@ def run(invocation: Invocation, act: Callable[[], object]) -> int:
         result = act()
         return result if isinstance(result, int) else 0
     except errors.DeviceLoginError as error:
+        spare.clear()
         return _report(error, invocation)
     except KeyboardInterrupt:
         return _interrupted(signal.SIGINT, invocation)
@@ -59,6 +65,7 @@ def run(invocation: Invocation, act: Callable[[], object]) -> int:
         output.abandon_stdout()
         return 128 + 13
     except Exception as error:
+        spare.clear()
         return _report(error_of(error), invocation)
     finally:
         output.see_off_stderr()
