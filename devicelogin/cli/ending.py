@@ -6,7 +6,7 @@ import errno
 import signal
 import sys
 import warnings
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import devicelogin
 from devicelogin import errors
@@ -15,6 +15,7 @@ from devicelogin.cli.invocation import Ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from devicelogin.cli.invocation import Invocation
 
@@ -28,6 +29,12 @@ _WORDS_OF_LIMITS = (
     "without exception set",  # what becomes of a MemoryError in some corners of CPython
     "without setting an exception",
 )
+
+#: How long is a signal put off that comes while a module is being found (seconds)?
+_MOMENT = 0.02
+
+#: The signal that has asked us to end.
+_asked: list[int] = []
 
 #: How much address space is kept for saying that memory has run out, and for ending (bytes)? Nobody writes there, so it
 #: costs no memory.
@@ -177,13 +184,36 @@ def _catch_signals() -> None:
         number for name in _CAUGHT if (number := getattr(signal, name, None)) and signal.getsignal(number) in _ENDS
     ]
 
-    def end(number: int, _frame: object) -> NoReturn:
-        for one in caught:
+    put_off: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        number = put_off[0] if put_off else number
+        if (
+            frame is not None
+            and frame.f_code.co_filename.startswith("<frozen importlib")
+            and hasattr(signal, "setitimer")
+        ):
+            # What is raised in a callback of the import system is lost, and said on stderr. So a moment later.
+            put_off.append(number)
+            signal.signal(signal.SIGALRM, end)
+            signal.setitimer(signal.ITIMER_REAL, _MOMENT)
+            return
+        _asked.append(number)
+        for one in (*caught, signal.SIGALRM) if put_off else caught:
             signal.signal(one, _do_nothing)  # SIG_IGN for one that is on its way already is a traceback
         raise Ended(number)  # for Ctrl-C too: click would answer a KeyboardInterrupt with an empty line
 
     for number in caught:
         signal.signal(number, end)
+
+
+def go_on_unless_ended() -> None:
+    """Raise Ended again where a signal has asked us to end and what it raised was lost, as in a callback of Python's own.
+
+    Whatever waits for long calls this now and then: no other signal will come through.
+    """
+    if _asked:
+        raise Ended(_asked[0])
 
 
 def _do_nothing(_number: int, _frame: object) -> None:

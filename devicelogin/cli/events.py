@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from devicelogin import errors, models, redaction
-from devicelogin.cli import output
+from devicelogin.cli import ending, output
 from devicelogin.terminal import verification_uri
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class EventStream:
 
     def waiting(self, seconds_left: float) -> None:
         """Write the event `waiting`, at first and then once a minute."""
+        ending.go_on_unless_ended()
         if self._said_at - seconds_left >= _EVERY:
             self._said_at = seconds_left
             self._write("waiting", seconds_left=math.ceil(seconds_left))

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Self, cast
 
 from devicelogin import redaction
-from devicelogin.cli import output
+from devicelogin.cli import ending, output
 from devicelogin.terminal import ask, messages, screen, sign_in_prompt, verification_uri
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class SignInScreen:
 
     def waiting(self, seconds_left: float) -> None:
         """Count down."""
+        ending.go_on_unless_ended()
         self._prompt.waiting(seconds_left)
 
     def trouble(self, message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import html
+import json
 import re
 import signal
 import socket
@@ -161,7 +162,8 @@ def test_ending_the_kiosk_ends_the_sign_in_and_leaves_nothing(box: sandbox.Box, 
     with running(box) as kiosk:
         box.emulator.wait_for_code()
         kiosk.wait_for("The code is good")
-        assert kiosk.end(number) == ""
+        said = [json.loads(line)["code"] for line in kiosk.end(number).splitlines()]
+        assert said in ([], ["interrupted"])  # by the sign-in, if it was ended before its reader had gone
         assert kiosk.process.returncode == 0
     assert list(kiosk.temporary.iterdir()) == []
     polls = box.emulator.count("token")
