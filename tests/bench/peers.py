@@ -173,6 +173,8 @@ def _oidc_agent(place: Place) -> Warmed:
         "oidc-agent", [agent, "--quiet", "--socket-path", environment["OIDC_SOCK"]], environment
     ).output()
     number = said.partition("OIDCD_PID=")[2].partition(";")[0]
+    if not number.isdigit():
+        raise UnavailableError("it does not say which process it is")
     place.until_end.callback(os.kill, int(number), signal.SIGTERM)
     generate = [_debian("oidc-gen", "oidc-agent"), "benchmark", "--manual", "--issuer", facts["oidc_issuer"]]
     generate += ["--client-id", facts["client_id"], "--client-secret=none", "--flow=device", "--prompt=none"]
