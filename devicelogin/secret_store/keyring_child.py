@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from devicelogin import errors
 from devicelogin.secret_store import slots
-from devicelogin.secret_store.refusal import RefusedError
+from devicelogin.secret_store.refusal import IS_LOCKED, NO_SESSION, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -273,9 +273,9 @@ def _reason(error: Exception) -> str:
 
     if isinstance(error, _errors_of_keyring("InitError")) and "Failed to create the collection" in str(error):
         return "no-collection"
-    if type(error).__name__ == "SecretServiceNotAvailableException" or _bus_error(error) == _NO_SESSION:
+    if type(error).__name__ == "SecretServiceNotAvailableException" or _bus_error(error) == NO_SESSION:
         return "died"
-    if _bus_error(error) == _IS_LOCKED:
+    if _bus_error(error) == IS_LOCKED:
         return "locked"
     if _is_bus_dead(error):
         return "dead-bus"
@@ -308,9 +308,6 @@ def _is_bus_dead(error: BaseException | None) -> bool:
     return False
 
 
-#: What a Secret Service says that was started again since we came, and one that was locked since.
-_NO_SESSION = "org.freedesktop.Secret.Error.NoSession"
-_IS_LOCKED = "org.freedesktop.Secret.Error.IsLocked"
 #: CredWrite in a network logon (SSH, WinRM) of Windows.
 _WINDOWS_NO_SUCH_LOGON_SESSION = 1312
 

@@ -18,16 +18,13 @@ import jeepney
 import secretstorage
 from secretstorage import dhcrypto, util
 
-from devicelogin.secret_store.refusal import RefusedError
+from devicelogin.secret_store.refusal import IS_LOCKED, RefusedError
 
 if TYPE_CHECKING:
     from jeepney.io import blocking
 
 #: The attribute by which keyring marks its items.
 _APPLICATION = "Python keyring library"
-
-#: The D-Bus error of what has to be unlocked first.
-IS_LOCKED = "org.freedesktop.Secret.Error.IsLocked"
 
 _PING = jeepney.new_method_call(
     jeepney.DBusAddress(
