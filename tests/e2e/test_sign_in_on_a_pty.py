@@ -34,15 +34,18 @@ GOODBYES = [f"devicelogin: {how}; what was saved before is unchanged" for how in
 
 ASKING = "devicelogin: asking for a new code"
 
-#: Becomes the program in the background of the terminal on stdin, as `devicelogin login &` does; tells by 99 that it was
-#: stopped, which is what happens there to who reads.
-IN_THE_BACKGROUND = """
-import fcntl, os, sys, termios
+_STARTED = """
+import fcntl, os, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 child = os.fork()
 if child == 0:
     os.setpgid(0, 0)
     os.execv(sys.executable, sys.argv[1:])
+"""
+
+#: Becomes the program in the background of the terminal on stdin, as `devicelogin login &` does; tells by 99 that it was
+#: stopped, which is what happens there to who reads.
+IN_THE_BACKGROUND = f"""{_STARTED}
 _, status = os.waitpid(child, os.WUNTRACED)
 if os.WIFSTOPPED(status):
     os.kill(child, 9)
@@ -51,13 +54,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 #: The same, and whoever presses Enter at the shell gets the program to the foreground, as `fg` does.
-BROUGHT_BACK = """
-import fcntl, os, signal, sys, termios
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-child = os.fork()
-if child == 0:
-    os.setpgid(0, 0)
-    os.execv(sys.executable, sys.argv[1:])
+BROUGHT_BACK = f"""{_STARTED}
 os.read(0, 1)
 os.tcsetpgrp(0, child)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
