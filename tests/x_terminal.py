@@ -55,7 +55,7 @@ CAMERA = {
 }
 
 #: How long may a terminal take to show what it was told, on a busy machine (seconds)?
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @contextlib.contextmanager
@@ -76,7 +76,7 @@ def display(size: str = "1100x860") -> Iterator[str]:
         yield f":{number}"
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(PATIENCE)
 
 
 @contextlib.contextmanager
@@ -125,7 +125,7 @@ def terminal(
             if end[0] == around:
                 subprocess.run(end[1], env=environ, capture_output=True, timeout=10, check=False)
         program.terminate()
-        program.wait(10)
+        program.wait(PATIENCE)
 
 
 def picture(shown_on: str, target: Path, window: str = "root") -> Path:

@@ -1,0 +1,56 @@
+"""A signal that comes where Python drops what its handler raises: the command ends all the same, and says nothing odd."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    import sandbox
+
+PROGRAM = """
+import os, signal, sys, time
+from devicelogin.cli import ending, events, invocation
+
+def while_a_module_is_found():
+    # As the interpreter calls it, with the frame that it has interrupted: one of the import system.
+    class Finder:
+        def find_spec(self, *_):
+            signal.getsignal(signal.SIGTERM)(signal.SIGTERM, sys._getframe(1))
+    sys.meta_path.insert(0, Finder())
+    try:
+        import this_is_nowhere
+    except BaseException:  # as a callback of the import system loses it
+        sys.meta_path.pop(0)
+    time.sleep(20)
+
+def where_it_is_lost():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except invocation.Ended:
+        pass
+    for _ in range(3):
+        events.EventStream().waiting(900.0)
+    time.sleep(20)
+
+act = globals()[sys.argv[1]]
+sys.exit(ending.run(invocation.Invocation(), act))
+"""
+
+
+@pytest.mark.parametrize("moment", ["while_a_module_is_found", "where_it_is_lost"])
+def test_a_signal_is_not_lost(box: sandbox.Box, moment: str) -> None:
+    """143 at once, or with the next tick of a wait; one line on stderr."""
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM, moment],
+        env=box.environment(),
+        capture_output=True,
+        text=True,
+        timeout=12,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (143, ""), ran
+    assert ran.stderr == "devicelogin: ended by a signal; what was saved before is unchanged\n"
