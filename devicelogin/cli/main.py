@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 import devicelogin
-from devicelogin import core_dumps, errors
+from devicelogin import address_space, core_dumps, errors
 from devicelogin.cli import ending, output
 from devicelogin.cli.invocation import Invocation
 from devicelogin.cli.options import COMPLETION_VARIABLE, profile_names
@@ -58,6 +58,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
+        address_space.require()
         module = importlib.import_module(f"devicelogin.cli.{cmd_name}")
         command: click.Command = module.command
         return command

@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from devicelogin import core_dumps, errors
+from devicelogin import address_space, core_dumps, errors
 from devicelogin.cli import ending, output, telling, unlocking, waiting
 from devicelogin.cli.invocation import Invocation
 from devicelogin.settings import shapes
@@ -52,6 +52,7 @@ def run(given: Mapping[str, Sequence[str]], turn: turns.Turn | None) -> int:
 
     def act() -> None:
         core_dumps.forbid()
+        address_space.require()
         print_token(invocation, wanted, waiting.clock_wait(invocation, seconds))
 
     return ending.run(invocation, act)

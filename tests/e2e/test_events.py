@@ -255,14 +255,24 @@ def test_wrong_arguments_begin_no_stream(box: sandbox.Box) -> None:
     assert not box.emulator.requests
 
 
-@pytest.mark.parametrize("limit", ["--as=58720256", "--as=62914560", "--nofile=6"])
-def test_a_process_without_memory_or_files_ends_its_stream_too(box: sandbox.Box, limit: str) -> None:
+def test_a_process_without_files_ends_its_stream_too(box: sandbox.Box) -> None:
     """What no part of the program expected is `failed` as well, with the exit code; or it works."""
     need("prlimit")
     box.emulator.approve_next()
-    result = box.start("login", "--json", *box.app(), before=("prlimit", limit)).finish()
+    result = box.start("login", "--json", *box.app(), before=("prlimit", "--nofile=6")).finish()
     assert login_events.held(result)
     assert result.status in {0, 75}
+
+
+def test_a_process_without_memory_begins_no_stream(box: sandbox.Box) -> None:
+    """75 before anything is loaded that could end the process by itself, and as JSON."""
+    need("prlimit")
+    result = box.start("login", "--json", *box.app(), before=("prlimit", f"--as={80 << 20}")).finish()
+    assert (result.status, result.out) == (75, "")
+    said = json.loads(result.err)
+    assert (said["code"], said["exit"]) == ("no_resources", 75)
+    assert "80 MiB of address space" in said["message"]
+    assert not box.emulator.requests
 
 
 def test_a_stream_that_cannot_be_written_ends_the_sign_in(box: sandbox.Box) -> None:
