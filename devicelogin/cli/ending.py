@@ -36,10 +36,6 @@ _MOMENT = 0.02
 #: The signal that has asked us to end.
 _asked: list[int] = []
 
-#: How much address space is kept for saying that memory has run out, and for ending (bytes)? Nobody writes there, so it
-#: costs no memory.
-_SPARE_BYTES = 2 << 20
-
 #: Which signals ask us to end?
 _CAUGHT = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -52,7 +48,6 @@ def run(invocation: Invocation, act: Callable[[], object]) -> int:
 
     Catches everything that can happen and says it on stderr; prints no traceback.
     """
-    spare = [bytearray(_SPARE_BYTES)]
     output.occupy_standard_descriptors()
     _catch_signals()
     if not sys.warnoptions:
@@ -62,7 +57,6 @@ def run(invocation: Invocation, act: Callable[[], object]) -> int:
         result = act()
         return result if isinstance(result, int) else 0
     except errors.DeviceLoginError as error:
-        spare.clear()
         return _report(error, invocation)
     except KeyboardInterrupt:
         return _interrupted(signal.SIGINT, invocation)
@@ -72,7 +66,6 @@ def run(invocation: Invocation, act: Callable[[], object]) -> int:
         output.abandon_stdout()
         return 128 + 13
     except Exception as error:
-        spare.clear()
         return _report(error_of(error), invocation)
     finally:
         output.see_off_stderr()
