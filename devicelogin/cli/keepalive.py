@@ -32,7 +32,6 @@ one of all profiles: 4, 77, 65, 78, 73, 76, 75, in this order.
 
 \b
   devicelogin keepalive install   let this machine do it daily
-  devicelogin keepalive show      is that installed, how was the last run
 """
 
 

@@ -22,6 +22,7 @@ from devicelogin.cli import (
 )
 from devicelogin.cli.invocation import Ended, Invocation
 from devicelogin.cli.options import file_names, json_option, one_of, profile_option, wait_for_clock_option
+from devicelogin.cli.short_help import ShortHelpCommand
 from devicelogin.cli.sign_in_screen import SignInScreen
 from devicelogin.client import preparing, signing_in
 from devicelogin.terminal import ask, screen
@@ -35,15 +36,26 @@ if TYPE_CHECKING:
     from devicelogin.client import observing
     from devicelogin.settings import resolve
 
-_HELP = """Sign a person in: show an address and a code, wait for their phone, keep the refresh token.
-
-The settings are written into the profile, so later commands need no options. Nobody but who runs this should enter the
-code.
+_HELP = """Sign a person in: show an address and a code, wait for their phone, keep the refresh token. The settings go into the
+profile. Nobody but who runs this should enter the code.
 
 \b
   devicelogin login --client-id ID --tenant contoso.com
   devicelogin login --profile home --client-id ID --tenant consumers
 """
+
+#: Which options are for other providers, for displays and for boards?
+_RARE = (
+    "authority",
+    "oidc_issuer",
+    "graph_root",
+    "ca_file",
+    "copy",
+    "qr_image",
+    "renew",
+    "on_code",
+    "clock_wait",
+)
 
 #: What is said of the sealed file before a person takes it, by the source of its key?
 _SEALED_FILE = {
@@ -66,14 +78,16 @@ _SEALED_FILE = {
 }
 
 
-@click.command("login", help=_HELP, short_help="Sign in with a phone; needs a person once.")
+@click.command(
+    "login", cls=ShortHelpCommand, rare=_RARE, help=_HELP, short_help="Sign in with a phone; needs a person once."
+)
 @profile_option
 @click.option("--client-id", metavar="ID", help="The Application (client) ID of your app.")
 @click.option(
     "--tenant",
     metavar="TENANT",
     shell_complete=one_of(("organizations", "common", "consumers")),
-    help="Its id or domain, organizations (default), common or consumers.",
+    help="Id, domain, organizations (default) or consumers.",
 )
 @click.option("--authority", metavar="URL", help="Another Entra-shaped authority, with a tenant.")
 @click.option("--oidc-issuer", metavar="URL", help="Another OpenID provider, by its issuer.")

@@ -35,17 +35,10 @@ _COMMANDS = {
     "completion": "Let your shell complete commands and profiles.",
 }
 
-_EXAMPLES = """
-Examples:
-
+_HELP = """
 \b
-  devicelogin demo
+Sign in to Microsoft Entra ID once, with your phone; the box stays signed in.
   devicelogin login --client-id ID --tenant contoso.com
-  devicelogin graph me
-  curl -H "$(devicelogin token --format header)" \\
-    https://graph.microsoft.com/v1.0/me
-
-Exit codes: 0 done, 4 a person must sign in, 75 try again later; all of them are in the README.
 """
 
 
@@ -72,7 +65,7 @@ class _Commands(click.Group):
     cls=_Commands,
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGS]...",
-    epilog=_EXAMPLES,
+    help=_HELP,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option(
@@ -87,7 +80,7 @@ class _Commands(click.Group):
 @click.version_option(devicelogin.__version__, prog_name="devicelogin", message="%(prog)s %(version)s")
 @click.pass_context
 def _program(context: click.Context, profile: str | None, *, verbose: bool, quiet: bool) -> None:
-    """Sign in to Microsoft Entra ID once, with your phone; the box stays signed in."""
+    """Note the options that stand before the command."""
     invocation = context.ensure_object(Invocation)
     invocation.profile = profile
     invocation.verbose, invocation.quiet = verbose, quiet
