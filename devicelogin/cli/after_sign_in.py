@@ -69,7 +69,7 @@ def _cron(sign_in: models.SignIn, work: client.Workplace) -> str:
 
     if crontab.missing_places(os.environ, user_session.cron_environment()) and crontab.missing_places(os.environ):
         return f"Cron looks for it elsewhere: {find_out}"
-    outlooks = durability.of_sign_in(sign_in, work.paths, os.environ)
+    outlooks = durability.of_sign_in(sign_in, work.paths, os.environ, ca_file=work.settings().ca_file.value)
     if outlooks.after_logout.works and outlooks.after_reboot.works:
         return "Cron can use it."
     return f"Cron can use it now; how long: {find_out}"

@@ -43,9 +43,24 @@ class Outlooks:
     after_reboot: Outlook
 
 
-def of_sign_in(sign_in: models.SignIn, paths: settings_paths.ProfilePaths, environ: Mapping[str, str]) -> Outlooks:
-    """Return the outlooks of a sign-in whose secret can be read now, by a job with the variables `environ`."""
+_MOVE = "keep it on a disk: export DEVICELOGIN_HOME=/a/directory/on/a/disk, then devicelogin login"
+
+
+def of_sign_in(
+    sign_in: models.SignIn,
+    paths: settings_paths.ProfilePaths,
+    environ: Mapping[str, str],
+    *,
+    ca_file: str | None = None,
+) -> Outlooks:
+    """Return the outlooks of a sign-in whose secret can be read now, by a job with the variables `environ`.
+
+    `ca_file` holds the certificates that the job trusts, where they are not the system's.
+    """
     found = [_of_directory(directory, environ) for directory in _directories(sign_in, paths)]
+    if ca_file is not None:
+        copy = redaction.printable(f"copy {ca_file} to a disk, and write its new place into {paths.profile_file}")
+        found.append(_of_directory(os.path.dirname(ca_file), environ, move=copy))
     if sign_in.location.kind == "file":
         found.append(_of_key(sign_in.location))
         found.append(_of_binding(sign_in.location, paths))
@@ -70,10 +85,9 @@ def _directories(sign_in: models.SignIn, paths: settings_paths.ProfilePaths) -> 
     return [os.path.dirname(paths.key_file), *places] if sign_in.location.key == "file" else places
 
 
-def _of_directory(directory: str, environ: Mapping[str, str]) -> Outlooks:
+def _of_directory(directory: str, environ: Mapping[str, str], *, move: str = _MOVE) -> Outlooks:
     mount, shown = mounts.mount_of(directory), redaction.printable(directory)
     kind = "" if mount is None else mount.kind
-    move = "keep it on a disk: export DEVICELOGIN_HOME=/a/directory/on/a/disk, then devicelogin login"
     stays = Outlook(True, "its files stay where they are")
     if kind in mounts.UNTIL_LOGOUT or _is_homed(directory, environ):
         closed = f"{shown} is encrypted and open only while you are signed in"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from devicelogin import child_process, errors, redaction, secret_store, settings
 from devicelogin.doctor import crontab, durability
+from devicelogin.settings import resolve
 from devicelogin.terminal import messages
 
 if TYPE_CHECKING:
@@ -138,7 +139,8 @@ class _Run:
             why = in_the_way or now
             same = dataclasses.replace(why, works=False, reason="for the same reason")
             return dataclasses.replace(same, moment=MOMENTS[1]), dataclasses.replace(same, moment=MOMENTS[2])
-        outlooks = durability.of_sign_in(sign_in, self._paths, self._job)
+        chosen = resolve.resolve(self._paths, {}, self._job, for_login=False)
+        outlooks = durability.of_sign_in(sign_in, self._paths, self._job, ca_file=chosen.ca_file.value)
         return _answer(MOMENTS[1], outlooks.after_logout), _answer(MOMENTS[2], outlooks.after_reboot)
 
     def _unreadable(self) -> Answer | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import other_machine
 import pytest
@@ -82,6 +83,27 @@ def test_what_lies_in_memory_is_gone_after_a_reboot() -> None:
         done.append(machine.gives_token())
     assert said == done == [True, True, False]
     assert "DEVICELOGIN_HOME" in commands[0]
+    assert status == 73
+
+
+def test_certificates_in_memory_are_gone_after_a_reboot() -> None:
+    """The sign-in would still be there, but no job could verify the provider any more."""
+    with other_machine.started() as machine:
+        memory = machine.mount_memory(machine.box.home / "run")
+        machine.sign_in("none")
+        machine.login("file")
+        profile = machine.box.home / ".config" / "devicelogin" / "default.toml"
+        trusted = machine.box.emulator.ca_file
+        (memory / "ca.pem").write_bytes(Path(trusted).read_bytes())
+        profile.write_text(profile.read_text().replace(trusted, f"{machine.box.home}/run/ca.pem"))
+        said, commands, status = rehearse(machine)
+        done = [machine.gives_token()]
+        machine.log_out()
+        done.append(machine.gives_token())
+        machine.reboot(memory)
+        done.append(machine.gives_token())
+    assert said == done == [True, True, False]
+    assert commands == [f"copy {machine.box.home}/run/ca.pem to a disk, and write its new place into {profile}"]
     assert status == 73
 
 
