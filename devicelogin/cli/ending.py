@@ -209,5 +209,13 @@ def go_on_unless_ended() -> None:
         raise Ended(_asked[0])
 
 
+def see_it_through() -> None:
+    """Let no signal end the command any more: what it was for is done and cannot be undone, and the rest has deadlines."""
+    for name in _CAUGHT:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _do_nothing)
+
+
 def _do_nothing(_number: int, _frame: object) -> None:
     """Be the handler of a signal that asks for what is being done."""

@@ -139,6 +139,7 @@ def command(invocation: Invocation, /, clock_wait: clock.ClockWait, **options: o
         expect_user=expected,
         replace=replace,
         patient=invocation.is_at_display(),
+        saved=ending.see_it_through,
     )
     if as_json:
         from devicelogin.cli import events

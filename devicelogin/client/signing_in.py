@@ -14,7 +14,7 @@ from devicelogin.terminal import verification_uri
 from devicelogin.tokens import cache_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from devicelogin import http_session
     from devicelogin.client import observing
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 class Options:
     """What a caller may wish. `expect_user` is a user name or an object id; `patient` waits a minute for a keyring.
 
-    `only`: nobody but this account, whatever else is wished.
+    `only`: nobody but this account, whatever else is wished. `saved` is called when the secret has been saved and read back.
     """
 
     expect_user: str | None = None
     only: models.Account | None = None
     replace: bool = False
     patient: bool = False
+    saved: Callable[[], None] = lambda: None
     clock: clock.Clock = dataclasses.field(default_factory=clock.SystemClock)
 
 
@@ -252,6 +253,7 @@ class _Login:
         except errors.DeviceLoginError:
             unfinished.take_back(self._work, self._store, self._old)
             raise
+        self._options.saved()
         # The provider's clock if it said: it is right also where this machine's is not.
         now = int(answer.server_date if answer.server_date is not None else time.time())
         secret_store.write_times(paths, models.Times(generation=generation, made=now, last_refreshed=now))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
+import keyring_session
+import login_events
 import pytest
 
 if TYPE_CHECKING:
@@ -54,3 +59,24 @@ def test_a_signal_is_not_lost(box: sandbox.Box, moment: str) -> None:
     )
     assert (ran.returncode, ran.stdout) == (143, ""), ran
     assert ran.stderr == "devicelogin: ended by a signal; what was saved before is unchanged\n"
+
+
+def test_who_is_signed_in_by_then_is_told_so(box: sandbox.Box) -> None:
+    """A signal that comes after the new secret was saved is too late: no last line says that nothing has changed."""
+    with keyring_session.started("unlocked") as session:
+        box.variables |= session.variables
+        box.login(store="keyring")
+        session.kill_service()
+        session.start_hung_service()  # deleting the old secret takes until its deadline
+        box.emulator.approve_next()
+        running = box.start("login", "--json", *box.app(store="file"))
+        trace, end = box.state / "default" / "sign-in", time.monotonic() + 60
+        while json.loads(trace.read_text())["location"]["kind"] != "file" or '"pending"' in trace.read_text():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        running.process.send_signal(signal.SIGTERM)
+        result = running.finish()
+        events = login_events.held(result)
+        session.kill_service()
+    assert (result.status, events[-1]["event"]) == (0, "signed_in")
+    assert box.run("token", "--force-refresh").status == 0
