@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from devicelogin.signin import id_token
 
 
+#: How often are the provider's keys fetched again for a token that is signed with none of them?
+_MOST_FETCHES = 4
+
+
 @models.record
 class Options:
     """What a caller may wish. `expect_user` is a user name or an object id; `patient` waits a minute for a keyring.
@@ -140,9 +144,7 @@ class _Login:
         answer: models.TokenAnswer,
         wait: device_flow.Wait,
     ) -> models.Account:
-        """Return who signed in. A person has approved by now, so trouble with fetching keys is waited out."""
-        from devicelogin.signin import id_token
-
+        """Return who signed in."""
         if answer.id_token is None:
             raise errors.BadAnswerError(
                 f"{provider.origin} did not say who signed in (no ID token); nothing was saved",
@@ -155,21 +157,50 @@ class _Login:
                 hint="let the app registration allow the scope offline_access, then run devicelogin login again",
                 code="no_refresh_token",
             )
-        failures, keys = 0, self._keys
-        while keys is None or keys.find(id_token.key_name(answer.id_token)) is None:
+        return self._verified(answer.id_token, http, provider, answer, wait)
+
+    def _verified(
+        self,
+        token: str,
+        http: http_session.HttpSession,
+        provider: authority.Provider,
+        answer: models.TokenAnswer,
+        wait: device_flow.Wait,
+    ) -> models.Account:
+        """Check the ID token. A person has approved by now, so trouble with the keys is waited out."""
+        from devicelogin.signin import id_token
+
+        now = answer.server_date if answer.server_date is not None else self._options.clock.wall()
+        who = {"client_id": self._client_id, "home_account_id": answer.home_account_id}
+        keys, fetches = self._keys or self._new_keys(http, provider, wait), 0
+        while True:
             try:
-                keys = id_token.read_keys(signing_keys.request_keys(http, provider))
-                break
+                return id_token.check(token, keys, provider, now=now, **who)
+            except id_token.UnverifiedError as error:
+                # The keys may have been changed while the person typed; a copy of the old ones may be in the way for a while.
+                if fetches >= (1 if error.has_key else _MOST_FETCHES) or wait.remaining() <= 0:
+                    raise
+                if fetches:
+                    self._observer.trouble(error.message)
+                    wait.sleep(wait.back_off(fetches, error))
+            keys, fetches = self._new_keys(http, provider, wait), fetches + 1
+
+    def _new_keys(
+        self, http: http_session.HttpSession, provider: authority.Provider, wait: device_flow.Wait
+    ) -> id_token.KeySet:
+        """Fetch the provider's keys; what fails is tried again until the code expires."""
+        from devicelogin.signin import id_token
+
+        failures = 0
+        while True:
+            try:
+                return id_token.read_keys(signing_keys.request_keys(http, provider))
             except (errors.TryLaterError, errors.BadAnswerError) as error:
                 if wait.remaining() <= 0:
                     raise
                 failures += 1
                 self._observer.trouble(error.message)
                 wait.sleep(wait.back_off(failures, error))
-        now = answer.server_date if answer.server_date is not None else self._options.clock.wall()
-        return id_token.check(
-            answer.id_token, keys, provider, client_id=self._client_id, now=now, home_account_id=answer.home_account_id
-        )
 
     def _check_person(self, account: models.Account) -> None:
         wanted = self._options.expect_user

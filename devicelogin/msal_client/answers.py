@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http
 import json
 import math
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,20 @@ DEFAULT_LIFETIME, LONGEST_LIFETIME = 900, 3600
 #: How long is an access token good where the server does not say (seconds)? MSAL assumes the same.
 DEFAULT_TOKEN_LIFETIME = 600
 
+#: With which HTTP statuses do token endpoints refuse (Entra also with 200)?
+_OAUTH_STATUSES = frozenset({200, 400, 401, 403, 428})
+
+#: Which errors are OAuth's, whatever the status (RFC 6749 5.2, RFC 8628 3.5, RFC 8707 2, OpenID Connect Core 3.1.2.6, Entra)?
+_OAUTH_ERRORS = frozenset(
+    {
+        *("invalid_request", "invalid_client", "invalid_grant", "invalid_scope", "invalid_target", "invalid_resource"),
+        *("invalid_tenant", "unauthorized_client", "unsupported_grant_type", "access_denied", "authorization_declined"),
+        *("authorization_pending", "slow_down", "expired_token", "code_expired", "bad_verification_code"),
+        *("interaction_required", "login_required", "consent_required", "account_selection_required"),
+        *("temporarily_unavailable", "server_error"),
+    }
+)
+
 #: Exceptions by which MSAL says that it cannot read an answer.
 UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
 
@@ -28,8 +43,11 @@ UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AttributeError, Recur
 UNUSABLE = "unusable_answer"
 
 
-def clean_seconds(value: object, *, default: int, shortest: int, longest: int) -> int:
-    """Return `value`, whatever a server may have sent, as whole seconds between `shortest` and `longest`."""
+def clean_seconds(value: object, *, default: int, shortest: int, longest: int, up: bool = False) -> int:
+    """Return `value`, whatever a server may have sent, as whole seconds between `shortest` and `longest`.
+
+    A fraction is left out; with `up` it counts as a whole second, as for the least that has to be waited.
+    """
     if isinstance(value, str):
         try:
             value = float(value)
@@ -38,16 +56,18 @@ def clean_seconds(value: object, *, default: int, shortest: int, longest: int) -
     # Compared, not converted: a whole number may be too large for a float.
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0 or value == math.inf:
         return default
-    return int(min(max(value, shortest), longest))
+    within = min(max(value, shortest), longest)
+    return math.ceil(within) if up else int(within)
 
 
-def clean_authorization(body: dict[str, Any]) -> None:
-    """Make the numbers of a device-authorization answer readable for MSAL (RFC 8628 section 3.2)."""
-    interval = body.get("interval")
-    if isinstance(interval, float) and math.isfinite(interval):
-        interval = math.ceil(interval)  # RFC 8628 section 3.2: the least that has to be waited
+def clean_authorization(body: dict[str, Any], answer: JsonAnswer) -> None:
+    """Make the numbers of a device-authorization answer readable for MSAL (RFC 8628 section 3.2).
+
+    Raises TryLaterError where it was not the identity provider that answered.
+    """
+    _check_speaker(body, answer, "a code")
     body["interval"] = clean_seconds(
-        interval, default=DEFAULT_INTERVAL, shortest=SHORTEST_INTERVAL, longest=LONGEST_INTERVAL
+        body.get("interval"), default=DEFAULT_INTERVAL, shortest=SHORTEST_INTERVAL, longest=LONGEST_INTERVAL, up=True
     )
     body["expires_in"] = clean_seconds(
         body.get("expires_in") or None, default=DEFAULT_LIFETIME, shortest=1, longest=LONGEST_LIFETIME
@@ -58,16 +78,13 @@ def clean_token_answer(body: dict[str, Any], answer: JsonAnswer) -> None:
     """Make the numbers of a token answer readable for MSAL; refuse what is no token answer at all."""
     if body.get("error", "") is None:
         del body["error"]
+    _check_speaker(body, answer, "a token")
     if "error" in body:
         if not isinstance(body["error"], str):
             body["error"] = "unknown_error"
         return
     if answer.status != 200:
-        raise errors.TryLaterError(
-            f"{answer.host} did not answer the request for a token",
-            hint="nothing was lost; try again",
-            detail=f"HTTP {answer.status}",
-        )
+        raise _of_another(answer, "a token")
     kind = body.get("token_type")
     token = body.get("access_token")
     # RFC 6749 appendix A.12: visible ASCII. Anything else could not be sent in a header, or would break out of one.
@@ -88,6 +105,35 @@ def clean_token_answer(body: dict[str, Any], answer: JsonAnswer) -> None:
         # RFC 6749 appendix A: all of these are printable ASCII.
         if name in body and not (isinstance(value, str) and value and value.isascii() and value.isprintable()):
             del body[name]
+
+
+def _check_speaker(body: dict[str, Any], answer: JsonAnswer, asked: str) -> None:
+    """Raise TryLaterError where an `error` is not OAuth's: gateways and web frameworks have members of that name, too.
+
+    They repeat the words of the HTTP status there, or come with one that is not RFC 6749's (section 5.2; Google and Auth0
+    also use 403, Google 428). It would be wrong to give a sign-in up for a server that is being restarted.
+    """
+    error = body.get("error")
+    if error is None or (isinstance(error, str) and error in _OAUTH_ERRORS):
+        return
+    is_phrase = isinstance(error, str) and error.lower() == _phrase(answer.status)
+    if answer.status not in _OAUTH_STATUSES or is_phrase:
+        raise _of_another(answer, asked)
+
+
+def _phrase(status: int) -> str | None:
+    try:
+        return http.HTTPStatus(status).phrase.lower()
+    except ValueError:
+        return None
+
+
+def _of_another(answer: JsonAnswer, asked: str) -> errors.TryLaterError:
+    return errors.TryLaterError(
+        f"{answer.host} did not answer the request for {asked}",
+        hint="nothing was lost; try again",
+        detail=f"HTTP {answer.status}",
+    )
 
 
 def drop_undecodable(body: dict[str, Any]) -> None:

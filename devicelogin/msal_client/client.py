@@ -76,7 +76,7 @@ class _Transport:
         form = dict(data or {})
         if self.omits_scope:
             form.pop("scope", None)
-        answer = self._http.post_form(url, form, headers=dict(headers or {}))
+        answer = self._http.post_form(url, form, headers=self._headers(headers or {}))
         self.last = answer
         body = dict(answer.body)
         if url == self._provider.token_endpoint:
@@ -84,9 +84,21 @@ class _Transport:
             self.id_token = _optional(body, "id_token")
             answers.drop_undecodable(body)
         else:
-            answers.clean_authorization(body)
+            answers.clean_authorization(body, answer)
         # No headers: a Retry-After among them would make MSAL replay this very answer for that long.
         return _Answer(answer.status, json.dumps(body), {})
+
+    def _headers(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Return what MSAL wants to send, without its X-AnchorMailbox where that is not for Microsoft or cannot be sent.
+
+        It tells Entra which of its machines knows the account, and holds the subject, which may be any text elsewhere.
+        """
+
+        def is_sent(name: str, value: str) -> bool:
+            is_anchor = name.lower() == "x-anchormailbox"
+            return not is_anchor or (not self._provider.is_oidc and value.isascii() and value.isprintable())
+
+        return {name: value for name, value in given.items() if is_sent(name, value)}
 
     def close(self) -> None:
         """Do nothing: the session belongs to the caller."""

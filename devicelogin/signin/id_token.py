@@ -34,31 +34,47 @@ _END_OF_TIME = 253_000_000_000
 #: How long a token do we look at (characters)?
 _LONGEST_TOKEN = 100_000
 
+#: Which algorithms can an RSA key be for that names none (RFC 7518 section 3.1)?
+_OF_RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
+
+_HINT = "check the authority and client id, then run devicelogin login again"
+_CODE = "bad_id_token"
+
+
+class UnverifiedError(errors.BadAnswerError):
+    """No key that was looked at verifies the token; `has_key` tells whether there was one of its name."""
+
+    def __init__(self, reason: str, *, has_key: bool) -> None:
+        super().__init__(_words(reason), hint=_HINT, code=_CODE)
+        self.has_key = has_key
+
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """One public key of the provider; `issuer` is Entra's per-key restriction (A7)."""
+    """One public key of the provider, and the algorithms it may be used with; `issuer` is Entra's restriction (A7)."""
 
-    key: jwt.PyJWK
+    key: Any
+    algorithms: frozenset[str]
     issuer: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
-    """The provider's signing keys by `kid`."""
+    """The provider's signing keys; several may have one `kid` (RFC 7517 section 4.5)."""
 
-    keys: dict[str, SigningKey]
+    keys: tuple[tuple[str | None, SigningKey], ...]
 
-    def find(self, kid: str | None) -> SigningKey | None:
-        """Return the key named `kid`; without a name, the only one there is."""
+    def find(self, kid: str | None, algorithm: str) -> SigningKey | None:
+        """Return the key named `kid` for `algorithm`; without a name, the only one that there is for it."""
+        fitting = [(name, key) for name, key in self.keys if algorithm in key.algorithms]
         if kid is None:
-            return next(iter(self.keys.values())) if len(self.keys) == 1 else None
-        return self.keys.get(kid)
+            return fitting[0][1] if len(fitting) == 1 else None
+        return next((key for name, key in fitting if name == kid), None)
 
 
 def read_keys(published: signing_keys.Published) -> KeySet:
     """Return the keys that can be used. Raises BadAnswerError where there is none."""
-    keys: dict[str, SigningKey] = {}
+    keys: list[tuple[str | None, SigningKey]] = []
     for entry in published.entries:
         try:
             key = jwt.PyJWK.from_dict(entry)
@@ -66,20 +82,15 @@ def read_keys(published: signing_keys.Published) -> KeySet:
             continue  # a key of a kind we do not know is no reason to miss those we do
         if getattr(key.key, "key_size", 0) < _SHORTEST_RSA_KEY and entry["kty"] == "RSA":
             continue
-        issuer = entry.get("issuer")
-        keys[str(entry.get("kid", len(keys)))] = SigningKey(key, issuer if isinstance(issuer, str) else None)
+        name, issuer = entry.get("kid"), entry.get("issuer")
+        # RFC 7517 section 4.4: `alg` is optional, and an RSA key without it is good for all of RSA's; a curve has its own.
+        is_open = entry["kty"] == "RSA" and entry.get("alg") is None
+        algorithms = _OF_RSA if is_open else frozenset({key.algorithm_name})
+        found = SigningKey(key.key, algorithms, issuer if isinstance(issuer, str) else None)
+        keys.append((str(name) if name is not None else None, found))
     if not keys:
         raise published.none_to_use()
-    return KeySet(keys)
-
-
-def key_name(id_token: str) -> str | None:
-    """Return the `kid` of the token's header. Raises BadAnswerError where it is no token."""
-    try:
-        kid = jwt.get_unverified_header(id_token[:_LONGEST_TOKEN]).get("kid")
-    except (jwt.PyJWTError, ValueError, RecursionError):
-        _refuse("it is no signed token")
-    return kid if isinstance(kid, str) else None
+    return KeySet(tuple(keys))
 
 
 def check(
@@ -88,12 +99,15 @@ def check(
     """Return whom `id_token` names, after checking signature, issuer, audience, tenant and times.
 
     `now` is the `Date` of the answer that brought it (seconds since 1970), so that a wrong clock here does not matter.
-    Raises BadAnswerError for a token that is not good.
+    Raises BadAnswerError for a token that is not good; UnverifiedError where other keys might verify it.
     """
-    key = keys.find(key_name(id_token))
+    kid, algorithm = _header(id_token)
+    if algorithm not in provider.id_token_algorithms:
+        _refuse("it is signed in a way that the provider does not announce")
+    key = keys.find(kid, algorithm)
     if key is None:
-        _refuse("it is signed with a key that the provider does not publish")
-    claims = _verified_claims(id_token, key, provider, client_id)
+        raise UnverifiedError("it is signed with a key that the provider does not publish", has_key=False)
+    claims = _verified_claims(id_token, key, algorithm, client_id)
     issuer = _check_issuer(claims, key, provider)
     _check_times(claims, now)
     authorized = claims.get("azp")
@@ -103,18 +117,29 @@ def check(
     return _account(claims, issuer, home_account_id)
 
 
-def _verified_claims(id_token: str, key: SigningKey, provider: Provider, client_id: str) -> dict[str, Any]:
+def _header(id_token: str) -> tuple[str | None, str]:
+    """Return `kid` and `alg` of the token's header."""
     if len(id_token) > _LONGEST_TOKEN:
         _refuse("it is too long")
+    try:
+        header = jwt.get_unverified_header(id_token)
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        _refuse("it is no signed token")
+    kid = header.get("kid")
+    return kid if isinstance(kid, str) else None, str(header.get("alg"))
+
+
+def _verified_claims(id_token: str, key: SigningKey, algorithm: str, client_id: str) -> dict[str, Any]:
     try:
         claims: dict[str, Any] = jwt.decode(
             id_token,
             key.key,
-            algorithms=list(provider.id_token_algorithms),
+            algorithms=[algorithm],
             audience=client_id,
             # Times and issuer are judged below: by the server's clock, and by Entra's rule.
             options={
                 "verify_exp": False, "verify_iat": False, "verify_nbf": False, "verify_iss": False,
+                "verify_sub": False, "verify_jti": False,
                 "require": ["iss", "sub", "aud", "exp", "iat"],
             },
         )  # fmt: skip
@@ -122,8 +147,10 @@ def _verified_claims(id_token: str, key: SigningKey, provider: Provider, client_
         _refuse("it was issued for another app")
     except jwt.MissingRequiredClaimError as error:
         _refuse(f"it has no {redaction.printable(error.claim, limit=20)}")
+    except jwt.InvalidSignatureError:
+        raise UnverifiedError("its signature does not match", has_key=True) from None
     except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
-        _refuse("its signature does not match")
+        _refuse("it cannot be read")
     return claims
 
 
@@ -180,9 +207,9 @@ def _account(claims: dict[str, Any], issuer: str, home_account_id: str) -> model
     )
 
 
+def _words(reason: str) -> str:
+    return f"the sign-in was answered with an ID token that is not good: {reason}; nothing was saved"
+
+
 def _refuse(reason: str) -> NoReturn:
-    raise errors.BadAnswerError(
-        f"the sign-in was answered with an ID token that is not good: {reason}; nothing was saved",
-        hint="check the authority and client id, then run devicelogin login again",
-        code="bad_id_token",
-    )
+    raise errors.BadAnswerError(_words(reason), hint=_HINT, code=_CODE)

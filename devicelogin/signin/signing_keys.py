@@ -40,7 +40,7 @@ def request_keys(http: HttpSession, provider: Provider) -> Published:
     entries = tuple(
         entry
         for entry in (listed[:_MOST_KEYS] if answer.status == 200 and isinstance(listed, list) else ())
-        if isinstance(entry, dict) and entry.get("use", "sig") == "sig" and entry.get("kty") in {"RSA", "EC", "OKP"}
+        if isinstance(entry, dict) and entry.get("use") in (None, "sig") and entry.get("kty") in {"RSA", "EC", "OKP"}
     )
     published = Published(entries, answer.host, provider.jwks_uri)
     if not entries:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing
+from http import HTTPStatus
 
+import jwt
 import pytest
 import sandbox
+from cryptography.hazmat.primitives.asymmetric import rsa
 
-from devicelogin import errors
+from devicelogin import authority, errors, http_session
 from devicelogin.client import observing, signing_in
-from devicelogin.emulator import Fault
+from devicelogin.emulator import Fault, directory
 from devicelogin.emulator.behaviour import IdTokenFault
 
 FAULTS = sorted(typing.get_args(IdTokenFault))
@@ -135,3 +139,83 @@ def test_keys_are_fetched_before_anybody_is_asked(box: sandbox.Box) -> None:
     with pytest.raises(errors.BadAnswerError):
         box.sign_in()
     assert box.emulator.count("devicecode") == 0
+
+
+def published(box: sandbox.Box) -> dict[str, typing.Any]:
+    """Return what the provider publishes now."""
+    with http_session.HttpSession(environ={}, ca_file=box.emulator.ca_file) as http:
+        known = authority.request_provider(http, box.emulator.authority, is_oidc=False)
+        return http.get_json(known.jwks_uri).body
+
+
+def test_a_new_key_under_the_old_name_is_fetched_again(box: sandbox.Box) -> None:
+    """A signature that does not match may be that of a key made while the person typed."""
+    keys = published(box)["keys"]
+    another = jwt.algorithms.RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 2048).public_key(), as_dict=True)
+    box.emulator.script("jwks", [Fault.json({"keys": [{**key, "n": another["n"]} for key in keys]})])
+    assert box.sign_in().state == "saved"
+    assert box.emulator.count("jwks") == 3
+
+
+def test_a_forger_is_not_waited_for(box: sandbox.Box) -> None:
+    """One look whether the key is a new one, and the answer is 76."""
+    box.emulator.id_token_fault = "bad_signature"
+    with pytest.raises(errors.BadAnswerError, match="does not match"):
+        box.sign_in()
+    assert box.emulator.count("jwks") == 2
+
+
+def test_a_copy_of_the_old_keys_is_outwaited(box: sandbox.Box) -> None:
+    """Between us and the provider a cache may have them a little longer; the approval is not lost for that."""
+    old = published(box)
+    box.emulator.script("jwks", [None, Fault.json(old), Fault.json(old)])
+
+    class Rotating(Told):
+        def waiting(self, seconds_left: float) -> None:
+            if box.emulator.count("jwks") == 2:
+                box.emulator.rotate_keys(keep_old=False)
+
+    told = Rotating()
+    assert box.sign_in(observer=told).state == "saved"
+    assert box.emulator.count("jwks") == 5
+    assert len(told.trouble_heard) == 2
+
+
+def test_a_key_that_is_never_published_is_asked_for_some_times_and_no_more(box: sandbox.Box) -> None:
+    """76, long before the code expires."""
+    box.emulator.id_token_fault = "unknown_kid"
+    with pytest.raises(errors.BadAnswerError, match="does not publish"):
+        box.sign_in()
+    assert box.emulator.count("jwks") == 5
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_gateways_error_does_not_end_the_wait(box: sandbox.Box, status: int) -> None:
+    """JSON with an `error` that is the status in words: a server is being restarted, nobody has refused."""
+    body = {"status": status, "error": HTTPStatus(status).phrase, "path": "/oauth2/v2.0/token"}
+    told = Told()
+    box.emulator.script("token", [Fault.json(body, status=status)] * 2)
+    assert box.sign_in(observer=told).state == "saved"
+    assert len(told.trouble_heard) == 2
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_gateways_error_does_not_end_the_saved_sign_in(box: sandbox.Box, status: int) -> None:
+    """75, and good again afterwards. At 404 the provider may have moved: it is looked up and asked once more."""
+    tries = 2 if status == 404 else 1
+    box.sign_in()
+    box.emulator.script("refresh", [Fault.json({"error": HTTPStatus(status).phrase}, status=status)] * tries)
+    with pytest.raises(errors.TryLaterError):
+        box.access_token(force=True)
+    assert box.access_token(force=True).token
+
+
+@pytest.mark.parametrize("subject", ["\u65e5\u672c", "two\nlines", "auth0|5"])
+def test_a_subject_may_be_any_text_elsewhere(box: sandbox.Box, subject: str) -> None:
+    """The library puts it into a header for Microsoft's machines, which is for nobody else and takes no such text."""
+    odd = dataclasses.replace(directory.ADA, object_id=subject, user_principal_name="odd@contoso.example")
+    box.emulator.directory.users.append(odd)
+    box.sign_in(oidc_issuer=box.emulator.oidc_issuer, user="odd@contoso.example")
+    assert box.access_token(force=True).token
+    refresh = next(request for request in box.emulator.requests if request.endpoint == "refresh")
+    assert "x-anchormailbox" not in {name.lower() for name in refresh.headers}

@@ -86,9 +86,51 @@ def test_a_refusal_without_an_error_is_75(status: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (404, "Not Found"),
+        (404, "Realm does not exist"),
+        (404, "not_found"),
+        (400, "Bad Request"),
+        (401, "Unauthorized"),
+        (403, "Forbidden"),
+        (403, "forbidden"),
+        (405, "Method Not Allowed"),
+        (408, "Request Timeout"),
+        (410, {"code": 5}),
+        (599, "Odd"),
+    ],
+)
+def test_an_error_of_a_gateway_is_no_refusal(status: int, error: object) -> None:
+    """RFC 6749 section 5.2: a server that is being restarted answers so, and a good sign-in would be given up for it."""
+    for clean in (answers.clean_token_answer, answers.clean_authorization):
+        with pytest.raises(errors.TryLaterError) as caught:
+            clean({"error": error}, json_answer(status))
+        assert caught.value.detail == f"HTTP {status}"
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, "invalid_grant"),
+        (404, "invalid_grant"),
+        (403, "access_denied"),
+        (428, "authorization_pending"),
+        (400, "odd"),
+    ],
+)
+def test_an_error_of_oauth_is_a_refusal(status: int, error: str) -> None:
+    """Whatever the status of those that only OAuth has; an unknown one with the statuses of token endpoints (D9)."""
+    body = {"error": error}
+    answers.clean_token_answer(body, json_answer(status))
+    assert body == {"error": error}
+
+
+@pytest.mark.parametrize(
     ("interval", "waited"),
     [
         (2.9, 3),
+        ("2.5", 3),
         (2.0, 2),
         (5, 5),
         ("7", 7),
@@ -109,7 +151,7 @@ def test_a_refusal_without_an_error_is_75(status: int) -> None:
 def test_the_interval_is_never_shorter_than_what_the_server_said(interval: object, waited: int) -> None:
     """RFC 8628 section 3.2: a minimum; between a second and a minute, and 5 where it says nothing usable."""
     body = {"interval": interval, "expires_in": 900}
-    answers.clean_authorization(body)
+    answers.clean_authorization(body, json_answer())
     assert body["interval"] == waited
 
 
@@ -147,7 +189,8 @@ def check(**changes: Any) -> models.Account:
         if isinstance(value, Number):
             text = text.replace(f'"{value.mark}"', value.text)
     token = jwt.PyJWS().encode(text.encode(), KEY, algorithm="RS256", headers={"kid": "k"})
-    known = id_token.KeySet({"k": id_token.SigningKey(public(KEY), None)})
+    published = signing_keys.Published((as_jwk(KEY, "k"),), "id.example", f"{ISSUER}/keys")
+    known = id_token.read_keys(published)
     return id_token.check(token, known, provider(), client_id=CLIENT, now=NOW)
 
 
@@ -160,10 +203,6 @@ class Number:
 
     def __repr__(self) -> str:
         return self.text[:20]
-
-
-def public(key: rsa.RSAPrivateKey, name: str = "k") -> jwt.PyJWK:
-    return jwt.PyJWK.from_dict(as_jwk(key, name))
 
 
 def as_jwk(key: rsa.RSAPrivateKey, name: str) -> dict[str, Any]:
@@ -233,7 +272,7 @@ def test_a_short_rsa_key_is_not_used(emulator: Emulator) -> None:
     """RFC 7518 section 3.3: 2048 bits or more; a key that can be broken signs nobody in."""
     short = rsa.generate_private_key(public_exponent=65537, key_size=1024)
     known = keys_of(emulator, as_jwk(short, "short"), as_jwk(KEY, "long"))
-    assert known.find("short") is None
-    assert known.find("long") is not None
+    assert known.find("short", "RS256") is None
+    assert known.find("long", "RS256") is not None
     with pytest.raises(errors.BadAnswerError, match="no keys"):
         keys_of(emulator, as_jwk(short, "short"))

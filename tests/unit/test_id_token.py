@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devicelogin import authority, errors, models
-from devicelogin.signin import id_token, identity
+from devicelogin.signin import id_token, identity, signing_keys
 
 TENANT = "3f1c7a52-8d0e-4b6f-9a35-6c2e1d4b8a70"
 OTHER = "b7e0d9c4-15a2-4f3b-8c6d-2a9f7e5b3d18"
@@ -41,15 +42,19 @@ def provider(issuer: str | None = None, *, tenant: str = TENANT, is_oidc: bool =
     )
 
 
-def public(key: Any, algorithm: str = "RS256") -> jwt.PyJWK:
-    family = jwt.algorithms.RSAAlgorithm if algorithm == "RS256" else jwt.algorithms.ECAlgorithm
-    return jwt.PyJWK.from_dict(
-        {**family.to_jwk(key.public_key(), as_dict=True), "kid": "k1", "alg": algorithm, "use": "sig"}
-    )
+def published(key: Any, **changes: Any) -> dict[str, Any]:
+    """Return the JWK of a key, with `changes`; one that is None leaves a member out."""
+    family = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else jwt.algorithms.ECAlgorithm
+    members = {**family.to_jwk(key.public_key(), as_dict=True), "kid": "k1", "use": "sig", **changes}
+    return {name: value for name, value in members.items() if value is not None and name != "key_ops"}
+
+
+def keys_of(*entries: dict[str, Any]) -> id_token.KeySet:
+    return id_token.read_keys(signing_keys.Published(entries, "login.example", "https://login.example/keys"))
 
 
 def keys(issuer: str | None = None) -> id_token.KeySet:
-    return id_token.KeySet({"k1": id_token.SigningKey(public(KEY), issuer)})
+    return keys_of(published(KEY, alg="RS256", issuer=issuer))
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -140,8 +145,51 @@ def test_without_a_kid_only_a_single_key_will_do() -> None:
     """Guessing among several keys is not done."""
     bare = jwt.encode(claims(), KEY, algorithm="RS256")
     assert check(bare).name == "Ada"
-    two = id_token.KeySet({**keys().keys, "k2": id_token.SigningKey(public(STRANGER), None)})
+    two = keys_of(published(KEY), published(STRANGER, kid="k2"))
     refused(bare, known=two)
+
+
+ANY = ("RS256", "RS512", "PS256", "ES256")
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "RS512", "PS256"])
+def test_an_rsa_key_that_names_no_algorithm_is_good_for_all_of_rsas(algorithm: str) -> None:
+    """RFC 7517 section 4.4: `alg` is optional."""
+    where = dataclasses.replace(provider(f"{HOST}/realms/home", is_oidc=True), id_token_algorithms=ANY)
+    token = signed(claims(iss=f"{HOST}/realms/home", tid=None), KEY, algorithm)
+    assert check(token, where, keys_of(published(KEY))).name == "Ada"
+    assert "does not publish" in refused(token, where, keys_of(published(KEY, alg="RS384"))).message
+
+
+def test_several_keys_may_have_one_name() -> None:
+    """RFC 7517 section 4.5: one for each algorithm, or of another kind; the token's own algorithm chooses."""
+    where = dataclasses.replace(provider(f"{HOST}/realms/home", is_oidc=True), id_token_algorithms=ANY)
+    curve = ec.generate_private_key(ec.SECP256R1())
+    known = keys_of(*(published(KEY, alg=name) for name in ("RS256", "PS256", "RS384")), published(curve))
+    body = claims(iss=f"{HOST}/realms/home", tid=None)
+    for key, algorithm in ((KEY, "RS256"), (KEY, "PS256"), (curve, "ES256")):
+        assert check(signed(body, key, algorithm), where, known).name == "Ada"
+    assert "does not publish" in refused(signed(body, KEY, "RS512"), where, known).message
+
+
+@pytest.mark.parametrize(("algorithm", "key"), [("HS256", "0" * 64), ("RS512", KEY)])
+def test_an_algorithm_that_the_provider_does_not_announce_is_named_as_the_reason(algorithm: str, key: Any) -> None:
+    """Not "its signature does not match", which would send people looking for a forger."""
+    assert "does not announce" in refused(signed(claims(), key, algorithm)).message
+
+
+@pytest.mark.parametrize("changes", [{"jti": 5}, {"sub": "\u65e5\u672c"}], ids=str)
+def test_claims_that_matter_not_are_no_reason_to_refuse(changes: dict[str, Any]) -> None:
+    """Whoever writes a number where a text is usual is not therefore a forger."""
+    assert check(signed(claims(**changes))).name == "Ada"
+
+
+def test_a_subject_that_is_no_text_names_nobody() -> None:
+    """It would be another account after each reading."""
+    assert (
+        "names nobody"
+        in refused(jwt.api_jws.encode(json.dumps(claims(sub=5)).encode(), KEY, "RS256", {"kid": "k1"})).message
+    )
 
 
 def test_the_issuer_template_is_filled_with_the_tokens_own_tenant() -> None:
@@ -183,7 +231,7 @@ def test_times_are_judged_by_the_moment_handed_in() -> None:
 def test_a_plain_openid_provider_needs_no_tenant() -> None:
     """Its issuer is compared letter by letter, its algorithms are those it publishes, and `iss` and `sub` are the key."""
     key = ec.generate_private_key(ec.SECP256R1())
-    known = id_token.KeySet({"k1": id_token.SigningKey(public(key, "ES256"), None)})
+    known = keys_of(published(key, alg="ES256"))
     realm = provider(f"{HOST}/realms/home", is_oidc=True)
     token = signed(claims(iss=f"{HOST}/realms/home", tid=None, oid=None), key, "ES256")
     assert check(token, realm, known).key == (f"{HOST}/realms/home", "pairwise")
