@@ -28,6 +28,7 @@ class Fault:
     """
 
     replacement: Callable[[Request, float], Answer] | None = None
+    interim: tuple[int, ...] = ()
     changes: Mapping[str, object] | None = None
     wait: float = 0.0
     reset_when: Literal["before", "after"] | None = None
@@ -105,6 +106,11 @@ class Fault:
     def patch(cls, changes: Mapping[str, object]) -> Fault:
         """Answer normally, but with `changes` in the JSON object; the value `MISSING` removes a key."""
         return cls(changes=dict(changes))
+
+    @classmethod
+    def interim_answers(cls, *statuses: int) -> Fault:
+        """Answer normally, but after interim answers of these statuses (RFC 9110 section 15.2), such as 102 and 103."""
+        return cls(interim=statuses)
 
     @classmethod
     def reset(cls) -> Fault:

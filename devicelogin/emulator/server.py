@@ -233,6 +233,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if cut is not None:
             body = body[:cut]
             self.close_connection = True
+        for interim in fault.interim if fault is not None else ():
+            self.wfile.write(self._head(interim, [("Link", "</style.css>; rel=preload; as=style")]))
         head = self._head(answer.status, headers)
         if fault is None or (fault.head_rate is None and fault.body_rate is None):
             self.wfile.write(head + body)

@@ -179,6 +179,25 @@ def test_other_answers_are_sent_as_they_are(client: Client) -> None:
     assert odd.status_code == 799
 
 
+def test_interim_answers_come_before_the_answer(emulator: Emulator) -> None:
+    """Status lines and headers without a body, in their order, and then the answer as it always is."""
+    emulator.script("unknown", [Fault.interim_answers(102, 103)])
+    context = ssl.create_default_context(cafile=emulator.ca_file)
+    with (
+        socket.create_connection(("127.0.0.1", emulator.port)) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as tls,
+    ):
+        tls.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        heads = b"".join(iter(lambda: tls.recv(65536), b"")).decode().split("\r\n\r\n")
+    assert [head.partition("\r\n")[0] for head in heads] == [
+        "HTTP/1.1 102 Processing",
+        "HTTP/1.1 103 Early Hints",
+        "HTTP/1.1 404 Not Found",
+        "Not Found",
+    ]
+    assert ["Link: " in head for head in heads] == [True, True, False, False]
+
+
 def test_broken_clients_leave_no_trace(emulator: Emulator, capfd: pytest.CaptureFixture[str]) -> None:
     """Plain HTTP, noise, a cut handshake, a cut request: nothing is printed and the next client is served."""
     for noise in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", os.urandom(300)) * 25:
