@@ -21,8 +21,9 @@ _LOOKUP = "https://login.microsoftonline.com/error?code={}"
 _CORRELATION = re.compile(r"[0-9a-fA-F-]{8,40}\Z")
 _NUMBER = re.compile(r"AADSTS(\d{4,9})\b")
 
-#: At the token endpoint these mean "come back later", whatever else is said (RFC 6749 4.1.2.1; Microsoft's list).
-TRANSIENT = frozenset({"temporarily_unavailable", "server_error"})
+#: At the token endpoint these mean "come back later", whatever else is said (RFC 6749 4.1.2.1; Microsoft's list). A poll that
+#: hears `slow_down` goes on (RFC 8628 3.5); at a refresh, too, it is nothing that a person could mend.
+TRANSIENT = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
 
 #: What is the code of the error that a new device code mends?
 CODE_EXPIRED = "code_expired"
@@ -176,8 +177,8 @@ def read_refusal(answer: Mapping[str, object]) -> Refusal:
     correlation = answer.get("correlation_id")
     claims = answer.get("claims")
     return Refusal(
-        error=redaction.printable(error, limit=60) if isinstance(error, str) and error else "unknown_error",
-        suberror=redaction.printable(suberror, limit=60) if isinstance(suberror, str) else "",
+        error=redaction.quotable(error, limit=60) if isinstance(error, str) and error else "unknown_error",
+        suberror=redaction.quotable(suberror, limit=60) if isinstance(suberror, str) else "",
         number=_number(answer),
         correlation_id=correlation if isinstance(correlation, str) and _CORRELATION.match(correlation) else None,
         claims=claims if isinstance(claims, str) else None,

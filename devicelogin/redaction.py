@@ -17,7 +17,7 @@ _NAMED = re.compile(
           | passphrase | password | Authorization )
         ["'\\]{0,3} \s* (?:[=:]|%3[AD]) \s* ["'\\]{0,3} (?:(?:Bearer|Basic)\s+)?
       | (?<![\w-])(?:code|otc)(?:=|%3D)                     # forms only: in JSON, "code" names an error
-      | \b(?:Bearer|Basic)\s+
+      | \b(?:Bearer|Basic)\s+(?!(?-i:[A-Z]?[a-z]{1,20})[.,:!?)]*(?:\s|\Z))  # "Basic authentication is disabled"
     )
     (?P<quote>["']?) [^\s"'\\&,;}]{8,}
     """,
@@ -55,6 +55,11 @@ def printable(text: object, *, limit: int = 300) -> str:
             shown.append(character)
     folded = " ".join("".join(shown).split())
     return folded if len(folded) <= limit else folded[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def quotable(text: str, *, limit: int = 300) -> str:
+    """Return what a server said in a refusal, as `printable` does and `redacted`: some repeat the token they were sent."""
+    return printable(redacted(text), limit=limit)
 
 
 def redacted(text: str) -> str:

@@ -144,7 +144,7 @@ class GraphClient:
         waited, tries = 0.0, 0
         while True:
             answer = self._send(method, url, checked, body)
-            if answer.status < 300 or answer.status == 304:
+            if 200 <= answer.status < 300 or answer.status == 304:
                 return _accepted(answer)
             with answer:
                 error = self._error(answer, method)
@@ -210,7 +210,7 @@ class GraphClient:
         except ValueError:
             elsewhere = "another address"
         return errors.BadAnswerError(
-            f"{self._host} sends us on to {redaction.printable(elsewhere, limit=100)}, where the token must not go",
+            f"{self._host} sends us on to {redaction.quotable(elsewhere, limit=100)}, where the token must not go",
             hint="for a file, ask for its address instead: devicelogin graph 'me/drive/items/ID?$select=id,@microsoft.graph.downloadUrl'",
             detail=f"HTTP {answer.status}",
         )
@@ -272,11 +272,12 @@ def _member(value: object, name: str) -> object:
 
 def _words(error: object, name: str, limit: int) -> str:
     value = _member(error, name)
-    return redaction.printable(value, limit=limit).rstrip(".") if isinstance(value, str) else ""
+    return redaction.quotable(value, limit=limit).rstrip(".") if isinstance(value, str) else ""
 
 
 def _identifier(value: object) -> str | None:
-    return value if isinstance(value, str) and re.fullmatch(r"[0-9A-Za-z_.:-]{1,80}", value) else None
+    is_plain = isinstance(value, str) and re.fullmatch(r"[0-9A-Za-z_.:-]{1,80}", value) is not None
+    return str(value) if is_plain and redaction.redacted(str(value)) == value else None
 
 
 def _hint(refusal: _Refusal) -> str:

@@ -11,7 +11,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Self
 
-from devicelogin import errors, models
+from devicelogin import clock, errors, models
 from devicelogin.http_session import failures
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 #: How large may an answer of the identity provider be? The largest real one, a set of keys, has some 20 kB.
 JSON_LIMIT = 1_000_000
+
+#: How much of a 429 is read, in bytes and seconds? All that it can be asked for is whether it says `slow_down`.
+_BUSY_LIMIT, _BUSY_SECONDS = 65_536, 2.0
 
 #: How deep may its JSON be nested? Real ones have 4 levels.
 _DEPTH_LIMIT = 40
@@ -120,8 +123,13 @@ def _gunzipped(pieces: Iterator[bytes], host: str) -> Iterator[bytes]:
         yield rest
 
 
-def read_json(raw: urllib3.BaseHTTPResponse, headers: Mapping[str, str], host: str) -> tuple[str, dict[str, object]]:
-    """Return the body of `raw` as text and as the JSON object it is. Raises BadAnswerError for anything else."""
+def read_json(
+    raw: urllib3.BaseHTTPResponse, headers: Mapping[str, str], host: str, *, may_be_empty: bool = False
+) -> tuple[str, dict[str, object]]:
+    """Return the body of `raw` as text and as the JSON object it is, or as an empty one where it `may_be_empty` and is.
+
+    Raises BadAnswerError for anything else.
+    """
     body = bytearray()
     for piece in read_decoded(raw, headers, host):
         body += piece
@@ -131,11 +139,36 @@ def read_json(raw: urllib3.BaseHTTPResponse, headers: Mapping[str, str], host: s
                 hint=f"look at what answers: curl -sv -o /dev/null https://{host}/",
                 detail=f"HTTP {raw.status}",
             )
+    if may_be_empty and not body:
+        return "", {}
     try:
         text = body.decode("utf-8-sig")
         return text, parse_object(text)
     except (ValueError, RecursionError):
         raise failures.not_the_service(host, status=raw.status) from None
+
+
+def read_slow_down(
+    raw: urllib3.BaseHTTPResponse, headers: Mapping[str, str], host: str
+) -> tuple[str, dict[str, object]] | None:
+    """Return the body of `raw` as `read_json` does where it is a 429 that says `slow_down`, else None.
+
+    RFC 8628 section 3.5 gives that error no status of its own, and what it asks for must hold for all later polls.
+    """
+    if raw.status != 429:
+        return None
+    body, patience = bytearray(), clock.Deadline(_BUSY_SECONDS)
+    try:
+        for piece in read_decoded(raw, headers, host):
+            body += piece
+            if len(body) > _BUSY_LIMIT or patience.passed():
+                return None
+        text = body.decode("utf-8-sig")
+        parsed = parse_object(text)
+    except Exception:
+        # The status and the headers say enough; that the explanation is damaged must not hide them.
+        return None
+    return (text, parsed) if parsed.get("error") == "slow_down" else None
 
 
 def parse_object(text: str) -> dict[str, object]:

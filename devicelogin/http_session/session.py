@@ -90,7 +90,8 @@ class HttpSession:
     ) -> answers.JsonAnswer:
         """Send `data` form-encoded and return the answer as `get_json` does.
 
-        `may_be_empty`: a 2xx answer need not be JSON and its body is ignored (RFC 7009 section 2.2).
+        A 429 that says `slow_down` is an answer too (RFC 8628 section 3.5). `may_be_empty`: a 2xx answer need not be JSON
+        and its body is ignored, a 4xx one may have none (RFC 7009 section 2.2).
         """
         return self._json("POST", url, headers, dict(data), may_be_empty=may_be_empty)
 
@@ -102,7 +103,7 @@ class HttpSession:
         headers: Mapping[str, str] | None = None,
         body: bytes | Iterable[bytes] | None = None,
     ) -> answers.StreamAnswer:
-        """Return the answer of any status, with its body still to be read; the caller closes it.
+        """Return the answer of any status from 200 on, with its body still to be read; the caller closes it.
 
         `url` is sent exactly as it is given. Raises NoAnswerError and BadAnswerError as `get_json` does.
         """
@@ -110,6 +111,9 @@ class HttpSession:
 
         def work() -> answers.StreamAnswer:
             raw, answer_headers = self._send(method, target, headers, body, read_seconds=STREAM_SECONDS)
+            if raw.status < 200:
+                raw.close()
+                raise failures.not_the_service(target.shown, status=raw.status)
             return answers.StreamAnswer(raw, answer_headers, target.shown)
 
         running = exchange.Exchange(work)
@@ -139,14 +143,12 @@ class HttpSession:
         def work() -> answers.JsonAnswer:
             raw, answer_headers = self._send(method, target, headers, data, read_seconds=EXCHANGE_SECONDS)
             try:
-                _check_status(raw.status, answer_headers, target.shown)
-                is_ignored = may_be_empty and raw.status < 300
-                text, body = ("", {}) if is_ignored else answers.read_json(raw, answer_headers, target.shown)
+                text, body = _read(
+                    raw, answer_headers, target.shown, is_post=method == "POST", may_be_empty=may_be_empty
+                )
             except BaseException:
                 raw.close()
                 raise
-            if is_ignored:
-                raw.close()
             date = answers.read_date(answer_headers.get("Date"))
             return answers.JsonAnswer(
                 status=raw.status, host=target.shown, headers=answer_headers, text=text, body=body, server_date=date
@@ -241,6 +243,19 @@ def _user_agent() -> str:
         return f"devicelogin/{importlib.metadata.version('devicelogin')}"
     except importlib.metadata.PackageNotFoundError:
         return "devicelogin"
+
+
+def _read(
+    raw: urllib3.BaseHTTPResponse, headers: Mapping[str, str], host: str, *, is_post: bool, may_be_empty: bool
+) -> tuple[str, dict[str, object]]:
+    slow_down = answers.read_slow_down(raw, headers, host) if is_post else None
+    if slow_down is not None:
+        return slow_down
+    _check_status(raw.status, headers, host)
+    if may_be_empty and raw.status < 300:
+        raw.close()
+        return "", {}
+    return answers.read_json(raw, headers, host, may_be_empty=may_be_empty)
 
 
 def _check_status(status: int, headers: Mapping[str, str], host: str) -> None:

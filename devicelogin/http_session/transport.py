@@ -34,6 +34,9 @@ HANDSHAKE_SECONDS = 15.0
 #: How long may the server refuse to take the next piece of a request's body?
 _SEND_SECONDS = 60.0
 
+#: How many interim answers (RFC 9110 section 15.2) may come before the answer? More than one is rare.
+_INTERIM_LIMIT = 20
+
 #: How long is an address tried alone before the next one is tried beside it? RFC 8305 section 5 says 250 ms.
 _STAGGER_SECONDS = 0.25
 
@@ -67,8 +70,25 @@ class TlsAdapter(requests.adapters.HTTPAdapter):
         conn.cert_reqs = "CERT_REQUIRED"
 
 
+class _Response(http.client.HTTPResponse):
+    """An answer that is not mistaken for the interim ones before it: the standard library skips no other than 100."""
+
+    def begin(self) -> None:
+        """Read the status and the headers of the answer. Raises HTTPException where none comes."""
+        super().begin()
+        for _ in range(_INTERIM_LIMIT):
+            if not 102 <= self.status <= 199:
+                return
+            # Else the standard library takes what it has read for the beginning of the answer.
+            self.headers = None  # type: ignore[assignment]
+            super().begin()
+        raise http.client.HTTPException("interim answers without an end")
+
+
 class _Connection(urllib3.connection.HTTPSConnection):
     """A connection that tells its exchange how far it has come."""
+
+    response_class = _Response
 
     def _new_conn(self) -> socket.socket:
         way = _way()

@@ -43,6 +43,7 @@ TABLE = {
     ("temporarily_unavailable", 50196, ""): (75, 75, 75),
     ("invalid_grant", 50196, ""): (75, 75, 75),
     ("server_error", None, ""): (75, 75, 75),
+    ("slow_down", None, ""): (75, 75, 75),
     ("expired_token", 70019, ""): (5, 5, 4),
     ("code_expired", None, ""): (5, 5, 4),
     ("bad_verification_code", 70018, ""): (5, 5, 4),

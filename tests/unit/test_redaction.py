@@ -64,6 +64,7 @@ def test_no_known_shape_of_token_passes(frame: str, token: str) -> None:
         "Authorization: Bearer short-opaque-1",
         "authorization: short-opaque-1",
         "Bearer short-opaque-1",
+        "Bearer short-opaque-1.",
         "client_secret=short-opaque-1",
         '"device_code":"short-opaque-1"',
         "user_code=short-opaque-1",
@@ -105,6 +106,14 @@ def test_a_cut_json_web_token_is_one(cut: str) -> None:
         "POST https://localhost:8443/organizations/oauth2/v2.0/token -> 400 in 0.012 s",
         "1234567890 1234567890 1234567890 1234567890 1234567890 1234567890",
         "Thu, 01 Jan 1970 00:00:00 GMT",
+        "Basic authentication is not supported for this endpoint.",
+        "This API needs Bearer authorization, and has none",
+        f"Resource '{GUID}' does not exist or one of its queried reference-property objects are not present.",
+        "Could not find a property named 'receivedDateTime2' on type 'Microsoft.OutlookServices.Message'.",
+        "API requires one of 'Mail.ReadBasic, Mail.Read, Mail.ReadWrite, Mail.ReadBasic.All'.",
+        "Microsoft.Exchange.Services.Core.Types.InvalidReferenceItemException",
+        "ApplicationAccessPolicy_BlockedByTenantPolicyAttribute",
+        "JWT is not well formed, there are no dots (.).",
     ],
 )
 def test_ordinary_text_survives_redaction(text: str) -> None:
@@ -138,6 +147,17 @@ def test_printable_keeps_words_and_marks_what_it_took_away() -> None:
     """Letters of every script stay, escape sequences and bidi marks become visible, white space is folded."""
     assert redaction.printable("Zoë  Ünal\r\n東京\x1b[31m\u202eevil") == "Zoë Ünal 東京\ufffd[31m\ufffdevil"
     assert redaction.printable("x" * 400) == "x" * 299 + "…"
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_what_a_server_said_can_be_quoted_without_a_token_and_within_the_limit(token: str) -> None:
+    """A token is hidden before the text is cut: what is left of it could be too short to be known as one."""
+    for limit in range(10, 60, 7):
+        said = redaction.quotable(f"\x1b[2J{'word ' * (limit // 6)}{token}\nis wrong", limit=limit)
+        assert said.isprintable()
+        assert len(said) <= limit
+        assert not [piece for piece in _pieces(token) if piece in said]
+        assert token[:6] not in said
 
 
 def test_the_log_filter_hides_tokens_in_messages_arguments_and_tracebacks(caplog: pytest.LogCaptureFixture) -> None:

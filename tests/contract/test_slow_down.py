@@ -1,0 +1,118 @@
+"""`slow_down` as RFC 8628 section 3.5 means it, also from providers that send it with 429, such as Auth0."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+import sandbox
+
+from devicelogin import errors, http_session
+from devicelogin.client import signing_in
+from devicelogin.emulator import Emulator, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PENDING = Fault.oauth("authorization_pending")
+
+
+def _slow_down(**headers: str) -> Fault:
+    shown = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Fault.json({"error": "slow_down", "error_description": "Too fast."}, status=429, headers=shown)
+
+
+def _pauses(box: sandbox.Box, *answers: Fault) -> list[float]:
+    """Sign in, meeting `answers` first, and return the seconds between the polls."""
+    clock, polled = sandbox.HurriedClock(), []
+
+    def steps() -> Iterator[Fault | None]:
+        for answer in (*answers, None):
+            polled.append(clock.boot())
+            yield answer
+
+    box.emulator.script("token", steps())
+    box.sign_in(signing_in.Options(clock=clock))
+    return [later - earlier for earlier, later in itertools.pairwise(polled)]
+
+
+@pytest.mark.parametrize("headers", [{}, {"Retry_After": "3"}], ids=["alone", "with Retry-After"])
+def test_every_poll_after_slow_down_with_429_comes_five_seconds_later(
+    box: sandbox.Box, headers: dict[str, str]
+) -> None:
+    """Not only the next one: the interval itself is longer, and a second one lengthens it again."""
+    pauses = _pauses(box, PENDING, _slow_down(**headers), PENDING, PENDING, _slow_down(**headers), PENDING)
+    assert pauses == pytest.approx([1, 6, 6, 6, 11, 11], abs=0.9)
+
+
+def test_a_429_that_says_nothing_of_slow_down_is_a_pause_and_no_more(box: sandbox.Box) -> None:
+    """A front end that throttles is obeyed once; the interval stays what the provider named."""
+    pauses = _pauses(box, Fault.status(429, retry_after="20"), PENDING, PENDING)
+    assert pauses == pytest.approx([20, 1, 1], abs=0.9)
+
+
+@pytest.fixture
+def session(emulator: Emulator) -> Iterator[http_session.HttpSession]:
+    with http_session.HttpSession(environ={}, ca_file=emulator.ca_file) as made:
+        yield made
+
+
+def test_slow_down_with_429_is_an_answer(emulator: Emulator, session: http_session.HttpSession) -> None:
+    """It comes with its status and headers, and the connection is used again."""
+    emulator.script("token", [_slow_down(Retry_After="7")])
+    answer = session.post_form(f"{emulator.authority}/oauth2/v2.0/token", {"x": "y"})
+    assert (answer.status, answer.body["error"]) == (429, "slow_down")
+    assert answer.headers["Retry-After"] == "7"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.json({"error": "too_many_requests"}, status=429),
+        Fault.json({"error": ["slow_down"]}, status=429),
+        Fault.json("slow_down", status=429),
+        Fault.text("slow_down", status=429),
+        Fault.text("", status=429),
+        Fault.html(429),
+        Fault.content(b"\xff\xfe", status=429),
+        Fault.status(429, headers={"Content-Encoding": "br"}),
+        Fault(replacement=Fault.html(429).replacement, cut_after=7),
+        Fault.text("x" * 2_000_000, status=429),
+        Fault.json({"error": "slow_down"}, status=503),
+    ],
+    ids=range(11),
+)
+def test_any_other_refusal_of_a_busy_server_is_try_later(
+    emulator: Emulator, session: http_session.HttpSession, fault: Fault
+) -> None:
+    """75, whatever its body is or lacks, and the session is still good."""
+    emulator.script("token", [fault])
+    url = f"{emulator.authority}/oauth2/v2.0/token"
+    with pytest.raises(http_session.ServerBusyError):
+        session.post_form(url, {})
+    assert session.post_form(url, {}).status == 400
+
+
+def test_a_body_that_never_ends_does_not_hide_how_long_to_wait(
+    emulator: Emulator, session: http_session.HttpSession
+) -> None:
+    """Who drips the explanation of a 429 is left after a moment, with the seconds that it asked for."""
+    slow = Fault.status(429, retry_after="7", body="x" * 1000)
+    emulator.script("token", [Fault(replacement=slow.replacement, body_rate=20)])
+    with pytest.raises(http_session.ServerBusyError) as caught:
+        session.post_form(f"{emulator.authority}/oauth2/v2.0/token", {})
+    assert caught.value.retry_after == 7
+
+
+@pytest.mark.parametrize("status", [400, 429])
+def test_slow_down_ends_neither_a_refresh_nor_a_start(box: sandbox.Box, status: int) -> None:
+    """It asks to come back later, which is 75 everywhere but at a poll: nobody has to sign in again."""
+    fault = Fault.json({"error": "slow_down"}, status=status)
+    box.sign_in()
+    box.emulator.script("refresh", [fault])
+    assert box.run("token", "--force-refresh").status == 75
+    box.check_works()
+    box.emulator.script("devicecode", [fault])
+    with pytest.raises(errors.TryLaterError):
+        box.sign_in()
