@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING
 
-from devicelogin import clock, errors, hints, models, private_files, secret_store
+from devicelogin import clock, errors, explain, hints, models, private_files, secret_store
 
 if TYPE_CHECKING:
     from devicelogin.client.workplace import Workplace
@@ -104,7 +104,10 @@ def _revoke(work: Workplace, sign_in: models.SignIn, notes: list[str]) -> bool:
     try:
         return _revoked(work, sign_in)
     except errors.DeviceLoginError as error:
-        notes.append(f"it could not be revoked at the provider, where it stays valid until it expires: {error.message}")
+        detail = f" ({error.detail})" if error.detail else ""
+        notes.append(
+            f"it could not be revoked at the provider, where it stays valid until it expires: {error.message}{detail}"
+        )
         return False
 
 
@@ -129,8 +132,10 @@ def _revoked(work: Workplace, sign_in: models.SignIn) -> bool:
             "client_id": saved.sign_in.client_id,
         }
         answer = http.post_form(provider.revocation_endpoint, form, may_be_empty=True)
-    if answer.status != 200:
-        raise errors.TryLaterError(f"{provider.origin} answered with HTTP {answer.status}")
+    # RFC 7009 section 2.2 knows 200 alone; providers also send 204, and every 2xx says that it was done.
+    if not 200 <= answer.status < 300:
+        said = f", {explain.read_refusal(answer.body).error}" if answer.body else ""
+        raise errors.TryLaterError(f"{provider.origin} answered HTTP {answer.status}{said}")
     return True
 
 
