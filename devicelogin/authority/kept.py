@@ -11,7 +11,6 @@ import json
 import logging
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from devicelogin import errors, http_session, private_files
 from devicelogin.authority import provider as providers
@@ -38,21 +37,31 @@ def known_provider(http: HttpSession, path: str, url: str, *, is_oidc: bool, ane
         return kept
     try:
         document = providers.request_document(http, url, is_oidc=is_oidc)
-    except (errors.TryLaterError, errors.BadAnswerError) as error:
-        if kept is None or _is_same_trouble(error, kept):
-            raise
-        _logger.debug("using the kept discovery document: %s", error.code)
-        return kept
-    found = providers.check_document(document, url, is_oidc=is_oidc)
+    except (errors.TryLaterError, errors.BadAnswerError, errors.ConfigError) as error:
+        # ConfigError: a 404 may be that of a gateway. If the tenant is gone indeed, the refresh says so, too.
+        return _kept_after(error, kept)
+    try:
+        found = providers.check_document(document, url, is_oidc=is_oidc)
+    except errors.BadAnswerError as error:
+        # JSON, but no such document. A ConfigError is different: that one names another issuer or foreign hosts.
+        return _kept_after(error, kept)
     _write(path, url, document)
     return found
+
+
+def _kept_after(error: errors.DeviceLoginError, kept: Provider | None) -> Provider:
+    """Return what is kept, where it can serve although there was `error` instead of the document. Else raises that."""
+    if kept is None or _is_same_trouble(error, kept):
+        raise error
+    _logger.debug("using the kept discovery document: %s", error.code)
+    return kept
 
 
 def _is_same_trouble(error: errors.DeviceLoginError, kept: Provider) -> bool:
     """Tell whether a refresh would fail in the same way, and take as long: its host cannot even be sent anything."""
     if not isinstance(error, http_session.NoAnswerError) or error.request_may_have_arrived:
         return False
-    return urlsplit(kept.token_endpoint).netloc == kept.origin
+    return providers.host_of(kept.token_endpoint) == kept.origin
 
 
 def _read(path: str, url: str, *, is_oidc: bool) -> tuple[Provider | None, float]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from devicelogin import errors, models, redaction
+from devicelogin.settings import pinning
 
 if TYPE_CHECKING:
     from devicelogin.http_session import HttpSession, JsonAnswer
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
 
 _PLAIN_URL = re.compile(r"https://[A-Za-z0-9.:_/~-]{1,180}\Z")
+
+#: How long may the URL of an endpoint be (characters)? Longer ones are no accident of a long path any more.
+_LONGEST_ENDPOINT = 2000
 
 #: Which signature algorithms may an ID token have? Asymmetric ones only: `none` and the HMAC family would let anyone sign.
 _ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -42,15 +46,21 @@ class Provider:
     @property
     def origin(self) -> str:
         """The host, with its port where it is not 443, that a person would recognise."""
-        return urlsplit(self.url).netloc
+        return host_of(self.url)
 
     def hosts(self) -> tuple[str, ...]:
-        """Return every host, with its port, that this provider names, `origin` first."""
+        """Return every host, with its port where that is not 443, that this provider names, `origin` first."""
         return (self.origin, *self.other_hosts())
 
-    def check_hosts(self, approved: tuple[str, ...]) -> None:
-        """Raise ConfigError unless every host named is one of those that were named, and shown, at login."""
-        strange = sorted(set(self.hosts()) - set(approved)) if approved else []
+    def check_hosts(self, approved: tuple[str, ...], *, endpoint: str | None = None) -> None:
+        """Raise ConfigError unless every host named is one of those that were named, and shown, at login.
+
+        `endpoint`: only the host of this one matters, because nothing is sent anywhere else. None approved: all are.
+        """
+        if not approved:
+            return
+        hosts = set(self.hosts()) if endpoint is None else {host_of(endpoint)}
+        strange = sorted(hosts - {_normal_host(host) for host in approved})
         if strange:
             raise errors.ConfigError(
                 f"{self.origin} now sends us to {', '.join(strange)}, which it did not at login; nothing was sent there",
@@ -61,8 +71,13 @@ class Provider:
     def other_hosts(self) -> tuple[str, ...]:
         """Return the hosts besides `origin` to which this provider sends us, sorted (OpenID issuers only)."""
         named = (self.token_endpoint, self.jwks_uri, self.device_authorization_endpoint, self.revocation_endpoint)
-        hosts = {urlsplit(endpoint).netloc for endpoint in named if endpoint}
+        hosts = {host_of(endpoint) for endpoint in named if endpoint}
         return tuple(sorted(hosts - {self.origin}))
+
+
+def host_of(url: str) -> str:
+    """Return the host of a checked `url`, lower case, with its port where that is not 443."""
+    return _normal_host(urlsplit(url).netloc)
 
 
 def discovery_url(url: str, *, is_oidc: bool) -> str:
@@ -141,9 +156,9 @@ def _parse(body: dict[str, object], url: str, *, is_oidc: bool) -> Provider:
         token_endpoint=token_endpoint,
         jwks_uri=required("jwks_uri"),
         # Required by the specification, but the device flow never goes there, so its absence is no reason to stop.
-        authorization_endpoint=_text(body, "authorization_endpoint") or token_endpoint,
+        authorization_endpoint=_optional(body, "authorization_endpoint") or token_endpoint,
         device_authorization_endpoint=_text(body, "device_authorization_endpoint"),
-        revocation_endpoint=_text(body, "revocation_endpoint"),
+        revocation_endpoint=_optional(body, "revocation_endpoint"),
         graph_host=graph_host if graph_host and _HOST_NAME.match(graph_host) else None,
         # Entra signs with RS256 only (access-tokens.md); a provider that names nothing means RS256 (OIDC Core 2).
         id_token_algorithms=algorithms if is_oidc and algorithms else ("RS256",),
@@ -152,8 +167,8 @@ def _parse(body: dict[str, object], url: str, *, is_oidc: bool) -> Provider:
 
 def _check_issuer(provider: Provider) -> None:
     # OpenID Connect Discovery 4.3: the issuer MUST be the URL that was used. A trailing slash may differ, because people
-    # copy it without.
-    if provider.is_oidc and provider.issuer.rstrip("/") != provider.url.rstrip("/"):
+    # copy it without; so may capitals of the host and :443, which name the same place and which settings leave out.
+    if provider.is_oidc and pinning.normal_url(provider.issuer) != pinning.normal_url(provider.url):
         issuer = redaction.printable(provider.issuer, limit=200)
         # SECURITY: a hint is pasted into a shell, and this is a stranger's text.
         plain = _PLAIN_URL.match(provider.issuer) is not None
@@ -179,13 +194,8 @@ def _check_endpoints(provider: Provider) -> None:
 
 
 def _check_endpoint(provider: Provider, name: str, endpoint: str) -> None:
-    shown = redaction.printable(endpoint, limit=120)
-    try:
-        parts = urlsplit(endpoint)
-        usable = parts.scheme == "https" and bool(parts.hostname) and parts.username is None and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or endpoint != shown or " " in endpoint:
+    if not _is_usable(endpoint):
+        shown = redaction.printable(endpoint, limit=120)
         raise errors.BadAnswerError(
             f"the discovery document of {provider.origin} has no usable {name}: {shown}",
             hint="check the address in a browser: " + discovery_url(provider.url, is_oidc=provider.is_oidc),
@@ -193,15 +203,38 @@ def _check_endpoint(provider: Provider, name: str, endpoint: str) -> None:
     # SECURITY: the tokens go where this document says. An authority speaks for its own host only (faults B10).
     if not provider.is_oidc and _origin(endpoint) != _origin(provider.url):
         raise errors.ConfigError(
-            f"{provider.origin} names a {name} on another host, {parts.netloc}; nothing was sent there",
+            f"{provider.origin} names a {name} on another host, {host_of(endpoint)}; nothing was sent there",
             hint="check --authority; an OpenID provider that is spread over hosts is given with --oidc-issuer URL",
             code="foreign_endpoint",
         )
 
 
+def _is_usable(endpoint: str) -> bool:
+    """Tell whether `endpoint` is a URL to which something can be sent in private, and that reads as it is."""
+    try:
+        parts = urlsplit(endpoint)
+        leads_somewhere = (
+            parts.scheme == "https" and bool(parts.hostname) and parts.username is None and parts.port != 0
+        )
+    except ValueError:
+        return False
+    is_plain = endpoint == redaction.printable(endpoint, limit=_LONGEST_ENDPOINT) and " " not in endpoint
+    return leads_somewhere and is_plain
+
+
 def _origin(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
     return ((parts.hostname or "").lower(), parts.port or 443)
+
+
+def _normal_host(host: str) -> str:
+    return host.lower().removesuffix(":443")
+
+
+def _optional(body: dict[str, object], name: str) -> str | None:
+    """Return an endpoint that a provider may lack. One that cannot be used is as good as none."""
+    endpoint = _text(body, name)
+    return endpoint if endpoint is not None and _is_usable(endpoint) else None
 
 
 def _text(body: dict[str, object], name: str) -> str | None:

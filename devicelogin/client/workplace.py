@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from devicelogin.tokens import cache_directory, silent
     from devicelogin.tokens import turn as turns
 
+#: With which `detail` does a refresh fail where what is kept of the provider is out of date: its endpoints moved, or the
+#: tenant did? A redirect is not followed with a secret (301, 302, 307, 308).
+_MOVED = ("HTTP 404", "HTTP 410", "HTTP 301", "HTTP 302", "HTTP 307", "HTTP 308", "invalid_tenant")
+
 
 class Workplace:
     """One profile in one environment. Cheap to make: nothing is read before it is asked for."""
@@ -167,8 +171,7 @@ class Refresher:
             try:
                 answer = self._request(http, saved, scopes, deadline=deadline, claims=claims)
             except errors.DeviceLoginError as error:
-                # What is kept of the provider may be out of date: its endpoints moved, or the tenant did.
-                if not (error.detail or "").startswith(("HTTP 404", "invalid_tenant")) or deadline.passed():
+                if not (error.detail or "").startswith(_MOVED) or deadline.passed():
                     raise
                 answer = self._request(http, saved, scopes, deadline=deadline, claims=claims, anew=True)
         if answer.id_token is not None and not identity.names_same_person(answer.id_token, sign_in.account):
@@ -195,7 +198,8 @@ class Refresher:
         provider = authority.known_provider(
             http, work.paths.provider, sign_in.authority, is_oidc=sign_in.is_oidc, anew=anew
         )
-        provider.check_hosts(sign_in.hosts)
+        # SECURITY: the one place that the refresh token is sent to. Where the others are is no matter of a refresh.
+        provider.check_hosts(sign_in.hosts, endpoint=provider.token_endpoint)
         client = msal_client.MsalClient(http, provider, client_id=sign_in.client_id, profile=work.profile)
         as_granted, scopes = _within_grant(sign_in, scopes)
         wanted: dict[str, Any] = {"who": sign_in.account.username, "claims": claims, "as_granted": as_granted}

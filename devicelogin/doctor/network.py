@@ -134,7 +134,7 @@ class Visit:
 
     def _look_at_document(self, body: dict[str, object]) -> models.Finding:
         found = providers.check_document(body, self._target.url, is_oidc=self._target.is_oidc)
-        found.check_hosts(self._target.hosts)
+        found.check_hosts(self._target.hosts, endpoint=found.token_endpoint)
         if found.device_authorization_endpoint is None:
             raise errors.BadAnswerError(
                 f"{found.origin} does not offer the device flow: it names no device_authorization_endpoint",

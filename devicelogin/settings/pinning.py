@@ -24,16 +24,17 @@ def check_pinned(settings: Settings, sign_in: models.SignIn) -> None:
     if client_id.explicit and (client_id.value or "").lower() != sign_in.client_id.lower():
         raise _differs(settings, "client id", client_id.source, client_id.value, sign_in.client_id)
     if authority.explicit:
-        if _normal(authority.value) != _normal(sign_in.authority):
+        if normal_url(authority.value) != normal_url(sign_in.authority):
             raise _differs(settings, "authority", authority.source, authority.value, sign_in.authority)
         if settings.is_oidc != sign_in.is_oidc:
             kinds = ("an Entra authority", "an OpenID issuer")
             raise _differs(settings, "authority", authority.source, kinds[settings.is_oidc], kinds[sign_in.is_oidc])
-    if graph_root.explicit and _normal(graph_root.value or "") != _normal(sign_in.graph_root):
+    if graph_root.explicit and normal_url(graph_root.value or "") != normal_url(sign_in.graph_root):
         raise _differs(settings, "Graph root", graph_root.source, graph_root.value, sign_in.graph_root or "none")
 
 
-def _normal(url: str) -> str:
+def normal_url(url: str) -> str:
+    """Return `url`, whatever it is, so that one place has one form: no slash at its end, no capitals or :443 in its host."""
     scheme, separator, rest = url.rstrip("/").partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme.lower()}{separator}{host.lower().removesuffix(':443')}{slash}{path}"

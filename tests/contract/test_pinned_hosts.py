@@ -50,16 +50,13 @@ def forget_provider(box: sandbox.Box, how: str) -> None:
 
 @pytest.mark.parametrize("age", ["two days", "missing"])
 @pytest.mark.parametrize("where", ELSEWHERE)
-@pytest.mark.parametrize(
-    ("name", "path"), [("token_endpoint", "token"), ("jwks_uri", "certs"), ("revocation_endpoint", "revoke")]
-)
-def test_endpoints_that_move_after_the_login_are_78_and_get_no_refresh_token(
-    box: sandbox.Box, other: Emulator, name: str, path: str, where: str, age: str
+def test_a_token_endpoint_that_moves_after_the_login_is_78_and_gets_no_refresh_token(
+    box: sandbox.Box, other: Emulator, where: str, age: str
 ) -> None:
     """D8: an issuer may spread over hosts, but over those that the person was shown; a port counts as part of it."""
     box.sign_in(oidc_issuer=box.emulator.oidc_issuer, graph_root=None)
     forget_provider(box, age)
-    box.emulator.script("discovery", [moved(box, other, name, path, where)])
+    box.emulator.script("discovery", [moved(box, other, "token_endpoint", "token", where)])
     result = box.run("token", "--force-refresh")
     assert result.status == 78, result
     assert "which it did not at login" in result.lines("error")[0]
@@ -68,6 +65,24 @@ def test_endpoints_that_move_after_the_login_are_78_and_get_no_refresh_token(
     assert not box.status().needs_login
     forget_provider(box, "missing")
     assert box.run("token", "--force-refresh").status == 0
+
+
+@pytest.mark.parametrize("where", ELSEWHERE)
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [("jwks_uri", "certs"), ("revocation_endpoint", "revoke"), ("device_authorization_endpoint", "auth/device")],
+)
+def test_an_endpoint_that_a_refresh_does_not_use_may_move_and_jobs_go_on(
+    box: sandbox.Box, other: Emulator, name: str, path: str, where: str
+) -> None:
+    """A refresh sends its secret to the token endpoint alone; nobody else hears of it, and doctor sees nothing red."""
+    box.sign_in(oidc_issuer=box.emulator.oidc_issuer, graph_root=None)
+    forget_provider(box, "two days")
+    box.emulator.script("discovery", [moved(box, other, name, path, where)] * 2)
+    assert box.run("token", "--force-refresh").status == 0
+    assert json.loads((box.state / "default" / "provider").read_text())["document"][name].endswith(path)
+    assert box.run("doctor").status == 0
+    assert not other.requests
 
 
 @pytest.mark.parametrize("where", ELSEWHERE)
