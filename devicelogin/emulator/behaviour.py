@@ -70,5 +70,7 @@ class Behaviour:
     #: None: the emulator's own host and port.
     msgraph_host: str | None = None
     oidc_trailing_slash: bool = False
+    #: Is the issuer of the OpenID provider its host and nothing more, as with Google or Auth0?
+    oidc_at_root: bool = False
     #: Does the OpenID discovery document name a `revocation_endpoint`?
     oidc_revocation: bool = True

@@ -29,7 +29,8 @@ def entra_issuer(origin: str, tenant: str) -> str:
 
 def realm_issuer(origin: str, behaviour: Behaviour) -> str:
     """Return the issuer of the OpenID provider."""
-    return origin + messages.REALM_PATH + ("/" if behaviour.oidc_trailing_slash else "")
+    path = "" if behaviour.oidc_at_root else messages.REALM_PATH
+    return origin + path + ("/" if behaviour.oidc_trailing_slash else "")
 
 
 def entra_document(request: Request, tenant: str, behaviour: Behaviour) -> Answer:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 #: Where does the OpenID provider live, beside the Entra tenants?
 REALM_PATH = "/realms/home"
 
+#: Where is its document when its issuer has no path?
+ROOT_DOCUMENT = "/.well-known/openid-configuration"
+
 _LOOPBACK = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?", re.IGNORECASE)
 _PORT = re.compile(r":\d{1,5}\Z")
 
@@ -49,7 +52,7 @@ class Request:
     @property
     def is_oidc(self) -> bool:
         """Was this sent to the plain OpenID provider, not to Entra?"""
-        return self.path.startswith(REALM_PATH + "/")
+        return self.path.startswith((REALM_PATH + "/", ROOT_DOCUMENT))
 
     @property
     def segments(self) -> list[str]:
@@ -146,7 +149,7 @@ _ENDPOINTS = (
     (re.compile(r"/(?:v1\.0|beta)/me/?"), "me"),
     (re.compile(r"/(?:v1\.0|beta)/.*"), "graph"),
     (re.compile(r"/device(?:/.*)?"), "signin"),
-    (re.compile(REALM_PATH + r"/\.well-known/openid-configuration"), "discovery"),
+    (re.compile(rf"(?:{REALM_PATH})?/\.well-known/openid-configuration"), "discovery"),
     (re.compile(REALM_PATH + r"/protocol/openid-connect/auth/device"), "devicecode"),
     (re.compile(REALM_PATH + r"/protocol/openid-connect/token"), "token"),
     (re.compile(REALM_PATH + r"/protocol/openid-connect/certs"), "jwks"),

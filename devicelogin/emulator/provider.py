@@ -75,9 +75,14 @@ class IdentityProvider:
         if request.endpoint == "instance":
             return discovery.instance(request)
         if request.is_oidc:
-            return discovery.realm_document(request, self._behaviour)
+            return self._realm_metadata(request)
         tenant = self._directory.tenant(request.segments[0], error="invalid_tenant")
         return discovery.entra_document(request, tenant, self._behaviour)
+
+    def _realm_metadata(self, request: Request) -> Answer:
+        if (request.path == messages.ROOT_DOCUMENT) != self._behaviour.oidc_at_root:
+            return messages.json_answer({"error": "Unable to find matching target resource method"}, status=404)
+        return discovery.realm_document(request, self._behaviour)
 
     def _device_authorization(self, request: Request) -> Answer:
         client, tenant = self._client(request)

@@ -13,6 +13,7 @@ import logging
 import math
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
 
 import msal
 
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
     from devicelogin.authority import Provider
     from devicelogin.http_session import HttpSession, JsonAnswer
+
+#: Where does MSAL look for the document of an issuer, behind its URL?
+_WELL_KNOWN = "/.well-known/openid-configuration"
+
+#: What is the path of a URL without one for MSAL? Never sent; not one that a server would have.
+_PATH_FOR_MSAL = "devicelogin-root"
 
 #: MSAL adds these itself and refuses them from a caller.
 RESERVED_SCOPES = frozenset({"openid", "profile", "offline_access"})
@@ -56,13 +63,13 @@ class _Transport:
         self.omits_scope = False
 
     def get(self, url: str, **_: object) -> _Answer:
-        if not url.endswith("/.well-known/openid-configuration"):
+        if not url.endswith(_WELL_KNOWN):
             raise errors.InternalError(f"MSAL asked for an address it was not given: {redaction.printable(url)}")
         document = {
-            # As asked for: a trailing slash must not matter (see authority), and MSAL compares it with its own copy.
-            "issuer": self._provider.url if self._provider.is_oidc else self._provider.issuer,
+            # As MSAL was told: the issuer was checked already (see authority), and MSAL compares it with its own copy.
+            "issuer": url.removesuffix(_WELL_KNOWN) if self._provider.is_oidc else self._provider.issuer,
             "authorization_endpoint": self._provider.authorization_endpoint,
-            "token_endpoint": self._provider.token_endpoint,
+            "token_endpoint": _with_path(self._provider.token_endpoint),
             "device_authorization_endpoint": self._provider.device_authorization_endpoint,
         }
         return _Answer(200, json.dumps(document), {})
@@ -70,6 +77,8 @@ class _Transport:
     def post(
         self, url: str, params: object = None, data: Mapping[str, str] | None = None, headers: Any = None, **_: object
     ) -> _Answer:
+        if url == _with_path(self._provider.token_endpoint):
+            url = self._provider.token_endpoint
         if url not in {self._provider.token_endpoint, self._provider.device_authorization_endpoint} or params:
             raise errors.InternalError(f"MSAL wanted to post to another address: {redaction.printable(url)}")
         self.last = None
@@ -207,7 +216,7 @@ class MsalClient:
         return self._token_answer(result)
 
     def _application(self) -> Any:
-        where = {"oidc_authority" if self._provider.is_oidc else "authority": self._provider.url}
+        where = {"oidc_authority" if self._provider.is_oidc else "authority": _with_path(self._provider.url)}
         try:
             app = msal.PublicClientApplication(
                 self._client_id,
@@ -223,7 +232,7 @@ class MsalClient:
         except ValueError as error:
             raise errors.ConfigError(
                 f"the sign-in library cannot use {self._provider.url}",
-                hint="the URL must begin with https and have a path, such as https://id.example.org/realms/home",
+                hint="check that it is the URL of the provider as its operator publishes it",
             ) from error
         _quiet_msal()
         return app
@@ -274,6 +283,12 @@ class MsalClient:
             raise errors.DataBadError(
                 "the saved sign-in cannot be read", hint=f"sign in again: {hints.login(self._profile)}"
             ) from error
+
+
+def _with_path(url: str) -> str:
+    """Return `url` as MSAL is told it, which takes no URL without a path: what has none gets one that only MSAL sees."""
+    parts = urlsplit(url)
+    return url if parts.path[1:2].strip("/") else f"https://{parts.netloc}/{_PATH_FOR_MSAL}"
 
 
 def _without_reserved(scopes: tuple[str, ...]) -> list[str]:

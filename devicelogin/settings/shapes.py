@@ -94,12 +94,8 @@ def authority(given: object) -> str:
 
 
 def oidc_issuer(given: object) -> str:
-    """Return the URL of an OpenID issuer: https, lower-case host, a path, no slash at its end."""
-    return _https_url(
-        given,
-        path_required="issuers without a path are not supported (MSAL cannot use them); "
-        "many providers have one, as in https://HOST/realms/NAME",
-    )
+    """Return the URL of an OpenID issuer: https, lower-case host, no slash at its end."""
+    return _https_url(given)
 
 
 def graph_root(given: object) -> str:

@@ -44,7 +44,6 @@ WRONG_SETTINGS: dict[str, tuple[dict[str, str | None], int, str, int]] = {
     "authority with http": ({"authority": "http://login.example/contoso.com"}, 78, "https", 0),
     "authority without a path": ({"authority": "https://login.example"}, 78, "authority", 0),
     "authority with a password": ({"authority": "https://a:b@login.example/t"}, 78, "authority", 0),
-    "issuer without a path": ({"oidc_issuer": "https://id.example"}, 78, "path", 0),
     "issuer with http": ({"oidc_issuer": "http://id.example/realms/home"}, 78, "https", 0),
     "certificates that are not there": ({"ca_file": "/nowhere/ca.pem"}, 78, "/nowhere/ca.pem", 0),
     "store of no kind": ({"store": "cloud"}, 2, "store", 0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import doctor_report
 import pytest
 import sandbox
 
@@ -66,6 +67,63 @@ def test_a_trailing_slash_does_not_matter(
     for _ in range(3):
         assert box.access_token(force=True).token
     assert box.sign_in(oidc_issuer=url, graph_root=None).account.key == signed_in.account.key
+
+
+@pytest.mark.parametrize("at_provider", [True, False], ids=["issuer with slash", "issuer without"])
+@pytest.mark.parametrize("typed", [True, False], ids=["typed with slash", "typed without"])
+def test_the_story_at_an_issuer_that_is_a_host_and_nothing_more(
+    box: sandbox.Box, at_provider: bool, typed: bool
+) -> None:
+    """Google, Auth0 and GitLab have no path: login, refreshes with rotation, doctor, status and a logout that revokes."""
+    box.emulator.oidc_at_root, box.emulator.oidc_trailing_slash = True, at_provider
+    issuer = box.emulator.oidc_issuer
+    assert issuer == box.emulator.origin + ("/" if at_provider else "")
+    box.login(oidc_issuer=box.emulator.origin + ("/" if typed else ""), graph_root=None)
+    tokens = {box.token(), box.token("--force-refresh"), box.token("--force-refresh")}
+    assert len(tokens) == 3
+    (box.state / "default" / "provider").unlink()
+    assert box.token("--force-refresh", DEVICELOGIN_OIDC_ISSUER=issuer) not in tokens
+    told = json.loads(box.run("status", "--json").out)["profiles"][0]
+    assert (told["issuer"], told["needs_login"]) == (issuer, False)
+    assert box.run("status", "--check").status == 0
+    found = doctor_report.examined(box)
+    assert (found.result.status, found.level("authority")) == (0, "green"), found.result
+    result = box.run("logout")
+    assert "revoked at the provider" in result.err
+    revoked = [request.form["token"] for request in box.emulator.requests if request.endpoint == "revoke"]
+    assert revoked == [box.refresh_tokens()[-1]]
+
+
+def test_an_issuer_without_a_path_has_endpoints_of_its_own(box: sandbox.Box) -> None:
+    """No request goes to an address that the discovery document does not name."""
+    box.emulator.oidc_at_root = True
+    box.sign_in(oidc_issuer=box.emulator.oidc_issuer, graph_root=None)
+    box.access_token(force=True)
+    paths = {request.path for request in box.emulator.requests}
+    endpoints = "/realms/home/protocol/openid-connect"
+    named = {f"{endpoints}/{name}" for name in ("token", "certs", "auth/device")}
+    assert paths == {"/.well-known/openid-configuration", *named}
+
+
+@pytest.mark.parametrize("root", ["", "/"], ids=["without path", "slash"])
+def test_a_token_endpoint_at_the_root_of_its_host_is_used_as_it_is(box: sandbox.Box, root: str) -> None:
+    """Also where MSAL could not be told so."""
+    box.emulator.script("discovery", [Fault.patch({"token_endpoint": box.emulator.origin + root})])
+    box.emulator.script("unknown", [Fault.oauth("access_denied")])
+    result = box.run("login", *box.app(oidc_issuer=box.emulator.oidc_issuer))
+    assert result.status == 5, result
+    assert "declined" in result.lines("error")[0]
+    polls = [request for request in box.emulator.requests if request.endpoint == "unknown"]
+    assert [(request.path, "device_code" in request.form) for request in polls] == [("/", True)]
+
+
+def test_optional_endpoints_that_cannot_be_used_stop_no_sign_in(box: sandbox.Box) -> None:
+    """As little as missing ones; what is told at logout is that there is no revocation."""
+    odd = Fault.patch({"authorization_endpoint": "/authorize", "revocation_endpoint": "http://id.example/revoke"})
+    box.emulator.script("discovery", [odd])
+    box.login(oidc_issuer=box.emulator.oidc_issuer, graph_root=None)
+    assert box.token("--force-refresh")
+    assert "offers no revocation" in box.run("logout").err
 
 
 def test_another_issuer_than_the_one_asked_for_is_78(box: sandbox.Box) -> None:

@@ -244,7 +244,7 @@ def test_variables_of_hooks_and_others_are_no_surprise(paths: settings.ProfilePa
         ("client_id", "my app", 78),
         ("tenant", "no tenant", 78),
         ("authority", "http://login.example/x", 78),
-        ("oidc_issuer", "https://accounts.example", 78),
+        ("oidc_issuer", "http://accounts.example", 78),
         ("graph_root", "graph.microsoft.com", 78),
         ("ca_file", "/nonexistent/ca.pem", 78),
         ("scopes", ("a b",), 2),

@@ -70,8 +70,6 @@ def test_an_authority_has_one_normal_form(written: str, normal: str) -> None:
         ("login.example/x", "no https URL"),
         ("ftp://login.example/x", "no https URL"),
         ("", "no https URL"),
-        ("https://login.example", "no path"),
-        ("https://login.example/", "no path"),
         ("https://user:geheim@login.example/x", "user name"),
         ("https://graph.microsoft.com@evil.example/x", "user name"),
         ("https://login.example/x?y=1", "query"),
@@ -106,11 +104,15 @@ def test_what_is_no_authority_says_why(written: object, why: str) -> None:
         assert "geheim" not in caught.value.why + caught.value.hint
 
 
-def test_an_issuer_without_a_path_says_that_msal_cannot_use_it() -> None:
-    """The person learns that it is not their mistake."""
-    with pytest.raises(shapes.BadValueError) as caught:
-        shapes.oidc_issuer("https://accounts.example/")
-    assert "MSAL cannot" in caught.value.hint
+@pytest.mark.parametrize(
+    "written", ["https://accounts.example", "https://accounts.example/", "HTTPS://Accounts.Example:443/"]
+)
+def test_an_issuer_may_be_a_host_alone_and_an_authority_may_not(written: str) -> None:
+    """The path of an authority is the tenant; that of an issuer is nobody's business."""
+    assert shapes.oidc_issuer(written) == "https://accounts.example"
+    with pytest.raises(shapes.BadValueError, match="no path") as caught:
+        shapes.authority(written)
+    assert "tenant" in caught.value.hint
 
 
 @pytest.mark.parametrize("path", [f"{GUID}/v2.0", "common/oauth2", "nonsense", "x/y"])
