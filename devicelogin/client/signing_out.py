@@ -134,8 +134,8 @@ def _revoked(work: Workplace, sign_in: models.SignIn) -> bool:
         answer = http.post_form(provider.revocation_endpoint, form, may_be_empty=True)
     # RFC 7009 section 2.2 knows 200 alone; providers also send 204, and every 2xx says that it was done.
     if not 200 <= answer.status < 300:
-        said = f", {explain.read_refusal(answer.body).error}" if answer.body else ""
-        raise errors.TryLaterError(f"{provider.origin} answered HTTP {answer.status}{said}")
+        why = explain.read_refusal(answer.body).detail if answer.body else None
+        raise errors.TryLaterError(f"{provider.origin} answered with HTTP {answer.status}", detail=why)
     return True
 
 

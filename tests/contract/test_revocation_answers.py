@@ -32,10 +32,10 @@ def test_every_2xx_is_a_revocation_whatever_its_body(box: sandbox.Box, status: i
 @pytest.mark.parametrize(
     ("answer", "named"),
     [
-        (Fault.text("", status=401), "answered HTTP 401"),
-        (Fault.text("", status=405), "answered HTTP 405"),
-        (Fault.oauth("unsupported_token_type", status=400), "answered HTTP 400, unsupported_token_type"),
-        (Fault.oauth("invalid_client", status=401), "answered HTTP 401, invalid_client"),
+        (Fault.text("", status=401), "answered with HTTP 401"),
+        (Fault.text("", status=405), "answered with HTTP 405"),
+        (Fault.oauth("unsupported_token_type", status=400), "answered with HTTP 400 (unsupported_token_type"),
+        (Fault.oauth("invalid_client", status=401), "answered with HTTP 401 (invalid_client"),
         (Fault.html(404), "HTTP 404"),
         (Fault.status(405), "HTTP 405"),
         (Fault.status(503), "HTTP 503"),
