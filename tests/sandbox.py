@@ -60,6 +60,13 @@ class Result:
         return [line.removeprefix(start) for line in self.err.splitlines() if line.startswith(start)]
 
 
+class PatientEmulator(Emulator):
+    """An emulator that waits for a code as long as a command may take."""
+
+    def wait_for_code(self, timeout: float = PATIENCE) -> str:
+        return super().wait_for_code(timeout)
+
+
 class HurriedClock(clock.SystemClock):
     """The machine's clocks, but nobody waits: sleeping moves the boot clock ahead at once."""
 
@@ -320,7 +327,7 @@ def disk() -> str:
 def _opened_in(directory: str | None, behaviour: dict[str, Any]) -> Iterator[Box]:
     home = Path(tempfile.mkdtemp(prefix="devicelogin-test-", dir=directory))
     try:
-        with Emulator(**{"interval": 1, **behaviour}) as emulator:
+        with PatientEmulator(**{"interval": 1, **behaviour}) as emulator:
             yield Box(home, emulator)
     finally:
         shutil.rmtree(home, ignore_errors=True)
