@@ -30,10 +30,10 @@ import sandbox
 import secretstorage
 import session_bus
 
-from devicelogin.emulator import Emulator
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from devicelogin.emulator import Emulator
 
 #: How the keyring comes to a session: as a service of the user's own bus, by PAM, on a bus that is nobody else's, with an
 #: empty password, or not at all.
@@ -228,10 +228,9 @@ def started(*, lingers: bool = False) -> Iterator[Machine]:
     conftest.need("unshare", "nsenter", "mount", "dbus-daemon", "gnome-keyring-daemon")
     if os.getuid() != 0:
         pytest.skip("only root may put another /run/user and /etc/passwd over this machine's")
-    # A disk, where there is one: /tmp often lies in memory.
-    directory = Path(tempfile.mkdtemp(prefix="dl-", dir="/var/tmp"))
+    directory = Path(tempfile.mkdtemp(prefix="dl-", dir=sandbox.disk()))
     try:
-        with Emulator(interval=0) as emulator:
+        with sandbox.emulator_in(str(directory), interval=0) as emulator:
             machine = Machine(directory, emulator, lingers=lingers)
             try:
                 yield machine

@@ -324,10 +324,22 @@ def disk() -> str:
 
 
 @contextlib.contextmanager
+def emulator_in(directory: str, **behaviour: Any) -> Iterator[Emulator]:
+    """Run an emulator whose CA's certificate lies in `directory`: /tmp is memory on many machines, and gone after a boot."""
+    before, tempfile.tempdir = tempfile.tempdir, directory
+    try:
+        emulator = PatientEmulator(**behaviour)
+    finally:
+        tempfile.tempdir = before
+    with emulator:
+        yield emulator
+
+
+@contextlib.contextmanager
 def _opened_in(directory: str | None, behaviour: dict[str, Any]) -> Iterator[Box]:
     home = Path(tempfile.mkdtemp(prefix="devicelogin-test-", dir=directory))
     try:
-        with PatientEmulator(**{"interval": 1, **behaviour}) as emulator:
+        with emulator_in(directory or tempfile.gettempdir(), **{"interval": 1, **behaviour}) as emulator:
             yield Box(home, emulator)
     finally:
         shutil.rmtree(home, ignore_errors=True)

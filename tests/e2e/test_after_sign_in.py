@@ -6,19 +6,14 @@ import dataclasses
 import datetime as dt
 import os
 import stat
-from typing import TYPE_CHECKING
 
 import pytest
+import sandbox
 from test_sign_in_on_a_pty import COUNTDOWN, Session
 
 from devicelogin import models
 from devicelogin.cli import after_sign_in
 from devicelogin.terminal import screen
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import sandbox
 
 FIRST = "Signed in as "
 
@@ -67,17 +62,18 @@ def test_quiet_says_nothing_of_it(box: sandbox.Box) -> None:
     assert result.err.splitlines()[-1].startswith("Waiting")
 
 
-def test_cron_can_use_it_where_the_crontab_leads_to_it(box: sandbox.Box, tmp_path: Path) -> None:
+def test_cron_can_use_it_where_the_crontab_leads_to_it() -> None:
     """Files on a disk, and a crontab with the line that its jobs need; without that line it is not claimed."""
-    box.variables["DEVICELOGIN_HOME"] = str(tmp_path / "all")
-    program = tmp_path / "bin" / "crontab"
-    program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\nprintf '%s\\n' 'DEVICELOGIN_HOME={tmp_path}/all'\n")
-    program.chmod(stat.S_IRWXU)
-    box.variables["PATH"] = f"{program.parent}:{os.environ['PATH']}"
-    assert "Cron can use it." in outcome(box.login().err)
-    program.write_text("#!/bin/sh\nexit 0\n")
-    assert "Cron looks for it elsewhere: devicelogin doctor --as-cron" in outcome(box.login().err)
+    with sandbox.opened_on_disk() as box:
+        box.variables["DEVICELOGIN_HOME"] = str(box.home / "all")
+        program = box.home / "bin" / "crontab"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\nprintf '%s\\n' 'DEVICELOGIN_HOME={box.home}/all'\n")
+        program.chmod(stat.S_IRWXU)
+        box.variables["PATH"] = f"{program.parent}:{os.environ['PATH']}"
+        assert "Cron can use it." in outcome(box.login().err)
+        program.write_text("#!/bin/sh\nexit 0\n")
+        assert "Cron looks for it elsewhere: devicelogin doctor --as-cron" in outcome(box.login().err)
 
 
 def test_a_provider_that_is_not_entra_is_named_by_its_issuer(box: sandbox.Box) -> None:

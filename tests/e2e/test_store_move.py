@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from concurrent import futures
 from typing import TYPE_CHECKING
 
@@ -334,12 +335,18 @@ def test_a_logout_that_cannot_reach_the_older_copy_deletes_the_rest_and_says_wha
     assert session.items("devicelogin") == {}
 
 
-def test_access_tokens_kept_in_the_store_go_as_well(box: sandbox.Box) -> None:
+@pytest.fixture
+def disk() -> Iterator[str]:
+    """A directory on a disk, where no access token lies in the clear."""
+    with tempfile.TemporaryDirectory(dir=sandbox.disk()) as directory:
+        yield directory
+
+
+def test_access_tokens_kept_in_the_store_go_as_well(box: sandbox.Box, disk: str) -> None:
     """Without memory for them they lie beside the sign-in; a move leaves none, and the next one lies at the new place."""
     if "/dev/shm" not in str(box.home):
         pytest.skip("needs a file system in memory to be beside")
     # DEVICELOGIN_HOME on a disk has no memory for tokens.
-    disk = os.path.expanduser("~")
     box.variables["DEVICELOGIN_HOME"] = f"{disk}/all"
     box.login(store=sandbox.HONEST)
     assert any("access" in name for name in box.odd_items())
