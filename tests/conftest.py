@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 from typing import TYPE_CHECKING
 
 import emulator_client
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 #: Is this the full run with the counts that the issues name?
 SOAK = os.environ.get("DEVICELOGIN_SOAK") == "1"
+
+# Names that do not exist are asked for, and name servers that do not answer cost 20 s. The C library reads this once.
+os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:1")
 
 # In the background of a script, and under nohup, these are ignored, and every program we start would ignore them too. One
 # that has a handler here is at its default there.
@@ -78,6 +82,14 @@ def emulator() -> Iterator[Emulator]:
     """An identity provider and a Graph, for which nobody waits."""
     with Emulator() as running:
         yield running
+
+
+@pytest.fixture
+def refused_port() -> Iterator[int]:
+    """A port where nobody listens, and where nobody else can begin to: it is taken, and connections to it are refused."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 @pytest.fixture

@@ -35,9 +35,8 @@ def silent() -> Iterator[Address]:
 
 
 @pytest.fixture
-def refusing() -> Address:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return _address(listener.getsockname()[1])
+def refusing(refused_port: int) -> Address:
+    return _address(refused_port)
 
 
 @pytest.fixture
