@@ -344,7 +344,7 @@ def test_an_endless_explanation_is_not_waited_for(emulator: Emulator, client: gr
     started = time.monotonic()
     with pytest.raises(errors.HttpAnswerError):
         client.request("GET", "users/x")
-    assert time.monotonic() - started < (1.5 if rate > 1000 else 4)
+    assert time.monotonic() - started < (5 if rate > 1000 else 10)
 
 
 def test_a_new_connection_is_made_after_a_503(

@@ -161,7 +161,7 @@ def test_a_keyring_that_cannot_be_used_is_found_before_anything_is_sent(box: san
         result = box.run("login", *box.app(store=None), **session.variables)
         is_told(result, 73, "--store file")
         assert box.emulator.requests == []
-        assert result.seconds < 8
+        assert result.seconds < 15
 
 
 def test_without_a_session_bus_there_is_no_keyring(box: sandbox.Box) -> None:
@@ -189,7 +189,7 @@ def test_a_keyring_that_locks_later_costs_no_sign_in(box: sandbox.Box, state: st
             session.start_hung_service()
             result = box.run("token", "--force-refresh")
             is_told(result, 73)
-            assert result.seconds < 8
+            assert result.seconds < 15
             session.kill_service()
         session.start_service()
         still_works(box)

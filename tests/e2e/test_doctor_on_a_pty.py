@@ -60,6 +60,6 @@ def test_a_silent_server_ends_in_time(box: sandbox.Box) -> None:
     box.emulator.script("discovery", [Fault.delay(60)])
     result = box.run("doctor")
     assert result.status == 75
-    assert result.seconds < 20
+    assert result.seconds < 40
     assert "no answer in time" in result.out
     assert "  ok    sign-in" in result.out

@@ -118,7 +118,7 @@ def test_login_ended_by_a_signal_leaves_the_old_sign_in_and_no_lock(
     box.emulator.wait_for_code()
     time.sleep(0.3)
     waiting.process.send_signal(number)
-    result = waiting.finish(5)
+    result = waiting.finish(sandbox.SOON)
     assert result.status == status
     still_signed_in_as(box, "ada@contoso.example")
     box.sign_in()

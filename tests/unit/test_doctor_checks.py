@@ -183,16 +183,19 @@ def test_a_bus_that_is_gone_is_told_from_one_that_answers(tmp_path: Path) -> Non
 
 def test_a_check_that_does_not_end_is_left_behind() -> None:
     """What was found until then counts, and a red line says that something was still missing."""
-    about, forever = subject.Subject("profile x"), threading.Event()
+    about, found_one, forever = subject.Subject("profile x"), threading.Event(), threading.Event()
 
     def look() -> Iterator[models.Finding]:
         yield about.green("settings", "well")
-        forever.wait(30)
+        found_one.set()
+        forever.wait(60)
 
     began = time.monotonic()
-    found = examination._Group("profiles", look, 0.2).findings()
+    group = examination._Group("profiles", look, 0.2)
+    assert found_one.wait(20)
+    found = group.findings()
     forever.set()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert [(each.about, each.name, each.exit_code) for each in found] == [
         ("profile x", "settings", 0),
         ("profile x", "time", 75),

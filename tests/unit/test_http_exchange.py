@@ -84,18 +84,21 @@ def test_the_connection_of_an_abandoned_exchange_is_cut() -> None:
 def test_an_upload_may_take_long_and_its_answer_may_not() -> None:
     """The time for the answer counts from the end of the request's body."""
 
-    def work(after: float) -> str:
+    given_up = threading.Event()
+
+    def work(upload: float, answer: float) -> str:
         running.begin_sending()
-        time.sleep(0.5)
+        time.sleep(upload)
         running.all_sent()
-        time.sleep(after)
+        given_up.wait(answer)
         return "done"
 
-    running: exchange.Exchange[str] = exchange.Exchange(lambda: work(0.0))
-    assert running.wait(connect=FAR, answer=0.3, deadline=_deadline(), is_upload=True) == "done"
-    running = exchange.Exchange(lambda: work(2.0))
+    running: exchange.Exchange[str] = exchange.Exchange(lambda: work(1.1, 0.1))
+    assert running.wait(connect=FAR, answer=1.0, deadline=_deadline(), is_upload=True) == "done"
+    running = exchange.Exchange(lambda: work(0.0, 20.0))
     with pytest.raises(exchange.TooSlowError):
         running.wait(connect=FAR, answer=0.3, deadline=_deadline(), is_upload=True)
+    given_up.set()
 
 
 def test_no_thread_starts_after_the_deadline() -> None:

@@ -43,11 +43,11 @@ def test_a_command_that_does_not_end_is_killed_in_time_and_not_waited_for_again(
     begun = time.monotonic()
     with pytest.raises(errors.StoreUnusableError, match="sh did not end within 6 seconds"):
         sealed(tmp_path, "command").load() or sealed(tmp_path, "command").probe()
-    assert key_command.LIMIT_SECONDS <= time.monotonic() - begun < 8
+    assert key_command.LIMIT_SECONDS <= time.monotonic() - begun < 15
     begun = time.monotonic()
     with pytest.raises(errors.StoreUnusableError, match="did not end"):
         sealed(tmp_path, "command").probe()
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 5
 
 
 def test_a_command_sees_as_much_as_cron_would_give_it(tmp_path: Path) -> None:
