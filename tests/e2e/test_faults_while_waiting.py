@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 import fake_time
 import pytest
+import sandbox
 
 from devicelogin.emulator import Fault
-
-if TYPE_CHECKING:
-    import sandbox
 
 
 def completes(box: sandbox.Box, waiting: sandbox.Running) -> sandbox.Result:
@@ -52,7 +49,7 @@ def test_slow_down_is_obeyed_for_good(box: sandbox.Box) -> None:
     box.emulator.approve_next(after=3)
     completes(box, box.start("login", *box.app()))
     first, second = [request.time for request in box.emulator.requests if request.endpoint == "token"]
-    assert 5.9 < second - first < 8
+    assert 5.9 < second - first < 10.9, "another five seconds for the same answer would make it eleven"
 
 
 @pytest.mark.parametrize("error", ["expired_token", "invalid_grant"])
@@ -71,7 +68,7 @@ def test_a_code_that_nobody_enters_is_5(box: sandbox.Box) -> None:
     box.emulator.device_code_lifetime = 4
     result = box.run("login", *box.app())
     assert result.status == 5
-    assert 3.5 < result.seconds < 10
+    assert 3.5 < result.seconds < 20
 
 
 def test_who_declines_is_heard_at_once(box: sandbox.Box) -> None:
@@ -97,10 +94,10 @@ def test_the_wall_clock_jumps_56_years(box: sandbox.Box, before: str, after: str
     box.variables |= fake_time.variables(FAKETIME_TIMESTAMP_FILE=str(moment), FAKETIME_NO_CACHE="1")
     waiting = box.start("login", *box.app())
     code = box.emulator.wait_for_code()
-    time.sleep(1.5)
-    polled = box.emulator.count("token")
+    sandbox.wait_for(lambda: box.emulator.count("token"), "a poll")
     moment.write_text(after + "\n")
-    time.sleep(2)
-    assert box.emulator.count("token") > polled, "polling stopped at the jump"
+    polled = box.emulator.count("token")
+    # One may have been on its way.
+    sandbox.wait_for(lambda: box.emulator.count("token") > polled + 1, "polls after the jump")
     box.emulator.approve(code)
     completes(box, waiting)
