@@ -102,7 +102,7 @@ def test_a_person_before_the_kiosk_scans_types_and_reads_that_it_worked(box: san
 
 def test_a_code_that_expired_is_replaced_on_the_page(box: sandbox.Box) -> None:
     """The kiosk goes on: the page never shows a code that is no longer good."""
-    box.emulator.device_code_lifetime = 2
+    box.emulator.script("devicecode", [Fault.patch({"expires_in": 2})])
     with running(box) as kiosk:
         first = box.emulator.wait_for_code()
         second = box.emulator.wait_for_code()
