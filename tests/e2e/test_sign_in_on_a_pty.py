@@ -156,9 +156,11 @@ def test_declined_is_said_at_once(box: sandbox.Box) -> None:
     session.wait_for(COUNTDOWN)
     began = time.monotonic()
     box.emulator.decline(box.emulator.wait_for_code())
+    polled = box.emulator.count("token")
     status, lines = session.end()
     assert status == 5
-    assert time.monotonic() - began < 1 + 4, "the interval is a second"
+    assert box.emulator.count("token") <= polled + 1
+    assert time.monotonic() - began < 15, "the interval is a second"
     assert any(line.startswith("devicelogin: error: the sign-in was declined") for line in lines), lines
 
 
@@ -167,7 +169,8 @@ def test_when_the_code_has_expired_enter_brings_a_new_one(box: sandbox.Box) -> N
 
     Meanwhile the window is resized, and the provider takes its time, which is said.
     """
-    box.emulator.device_code_lifetime = 2
+    # Enough for two keys to be pressed before, also on a busy machine.
+    box.emulator.script("devicecode", [Fault.patch({"expires_in": 5}), Fault.delay(2)])
     session = Session(box)
     session.wait_for(COUNTDOWN)
     first = box.emulator.wait_for_code()
@@ -176,8 +179,6 @@ def test_when_the_code_has_expired_enter_brings_a_new_one(box: sandbox.Box) -> N
     time.sleep(0.3)
     assert box.emulator.count("devicecode") == 1
     session.resize(100, 40)
-    box.emulator.device_code_lifetime = 900
-    box.emulator.script("devicecode", [Fault.delay(2)])
     session.press(b"\n")
     session.wait_for(ASKING)
     second = box.emulator.wait_for_code()
