@@ -369,14 +369,14 @@ def test_fifty_processes_with_an_expired_token_make_one_refresh(strict: sandbox.
     strict.expire_cached()
     gate = strict.home / "gate"
     os.mkfifo(gate)
-    # Each waits until the FIFO has a writer, so that all begin at the same moment.
+    # Each waits for its line of the FIFO, so that all begin at the same moment. Open to the end: who comes late finds it too.
     before = ["sh", "-c", 'read _ < "$0"; exec "$@"', str(gate)]
+    opened = os.open(gate, os.O_RDWR)
     running = [strict.start("token", before=before) for _ in range(50)]
     time.sleep(1)
-    with open(gate, "w") as release:
-        release.write("\n" * 50)
-        time.sleep(0.5)
+    os.write(opened, b"\n" * 50)
     results = [one.finish() for one in running]
+    os.close(opened)
     assert [result.status for result in results] == [0] * 50, [one for one in results if one.status]
     assert len({result.out for result in results}) == 1
     assert strict.emulator.count("refresh") == 1

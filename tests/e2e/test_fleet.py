@@ -26,7 +26,7 @@ SIZE = 200
 #: How often is each kind of fleet let loose?
 TIMES = 20 if SOAK else 1
 
-#: Waits until the FIFO has a writer, then becomes the command: so that all of them begin at one moment.
+#: Waits for a line of the FIFO, then becomes the command: so that all of them begin at one moment.
 HELD = 'read -r _ < "$0"; exec "$@" </dev/null'
 
 
@@ -37,6 +37,8 @@ class Fleet:
         gate = box.home / "gate"
         gate.unlink(missing_ok=True)
         os.mkfifo(gate)
+        # Open to the end: who comes to it late finds its line, and none of them waits for somebody at the other end.
+        self._gate = os.open(gate, os.O_RDWR)
         before = ["/bin/sh", "-c", HELD, str(gate)] if at_once else []
         self._outputs = [box.home / f"answer-{number}" for number in range(SIZE)]
         self._errors = [box.home / f"errors-{number}" for number in range(SIZE)]
@@ -51,14 +53,13 @@ class Fleet:
                 )
         if at_once:
             time.sleep(1)  # until every shell has come to its read
-            with open(gate, "w") as release:
-                release.write("\n" * SIZE)
-                time.sleep(0.5)
+            os.write(self._gate, b"\n" * SIZE)
 
     def finish(self) -> list[tuple[int, str, str]]:
         """Wait for all; return exit status, stdout and stderr of each."""
         for process in self.processes:
             process.wait(sandbox.PATIENCE)
+        os.close(self._gate)
         return [
             (process.returncode, output.read_text(), errors.read_text())
             for process, output, errors in zip(self.processes, self._outputs, self._errors, strict=True)
