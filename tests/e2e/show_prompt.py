@@ -1,7 +1,8 @@
 """A program of its own for the tests: shows one sign-in prompt on stderr, says when it stands there, and waits.
 
 Usage: show_prompt.py URI QR READY SECONDS [COMPLETE | --copy], where READY is a file that is made once the prompt and the
-countdown are drawn, and COMPLETE is the verification_uri_complete.
+countdown are drawn, and COMPLETE is the verification_uri_complete. It ends when SECONDS are over or the file READY.end is
+there, whichever comes first.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from devicelogin.terminal import screen, sign_in_prompt
 
 
 def main() -> None:
-    """Show the prompt and count down until the time is over or somebody interrupts."""
+    """Show the prompt and count down until it is told to end, the time is over or somebody interrupts."""
     uri, qr, ready, seconds, *more = sys.argv[1:]
     authorization = models.DeviceAuthorization(
         user_code="BPPVYQZMA",
@@ -33,7 +34,7 @@ def main() -> None:
     end = time.monotonic() + float(seconds)
     with sign_in_prompt.SignInPrompt(target, qr=qr, copy="--copy" in more) as prompt:
         prompt.show(authorization, host_name="board-7", user="ada", app=authorization.client_id, tenant="contoso.com")
-        while time.monotonic() < end:
+        while time.monotonic() < end and not Path(f"{ready}.end").exists():
             prompt.waiting(840 + end - time.monotonic())
             Path(ready).touch()
             time.sleep(0.05)

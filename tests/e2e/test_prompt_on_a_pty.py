@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pyte
 import pytest
+import sandbox
 from conftest import repetitions
 from terminal_fixtures import is_whole_qr_code
 
@@ -35,16 +37,17 @@ os.execv(sys.executable, sys.argv[1:])
 class Session:
     """A program on a pseudo-terminal of `columns` x `rows`, and everything that it writes."""
 
-    def __init__(self, tmp_path: Path, columns: int, rows: int, *, seconds: float = 30, **environ: str) -> None:
+    def __init__(self, tmp_path: Path, columns: int, rows: int, **environ: str) -> None:
         self.size = (columns, rows)
         self.ready = tmp_path / "ready"
+        self.signed_in = tmp_path / "ready.end"
         self.master, self.slave = pty.openpty()
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.modes = termios.tcgetattr(self.slave)
         self.written = b""
         program = [sys.executable, str(Path(__file__).with_name("show_prompt.py")), PUBLIC, "auto", str(self.ready)]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", BECOME, *program, str(seconds)],
+            [sys.executable, "-c", BECOME, *program, str(sandbox.PATIENCE)],
             stdin=self.slave,
             stdout=self.slave,
             stderr=self.slave,
@@ -60,14 +63,15 @@ class Session:
                 self.written += part
 
     def wait_until_shown(self) -> None:
-        end = time.monotonic() + 10
-        while not self.ready.exists() or b"expires in" not in self.written:
-            assert time.monotonic() < end, self.written
-            time.sleep(0.01)
+        sandbox.wait_for(lambda: self.ready.exists() and b"expires in" in self.written, "the prompt")
+
+    def sign_in(self) -> None:
+        """Let the program say that somebody has signed in, and end."""
+        self.signed_in.touch()
 
     def end(self) -> int:
         """Wait for the end of the program; return its exit code."""
-        code = self.process.wait(10)
+        code = self.process.wait(sandbox.SOON)
         assert termios.tcgetattr(self.slave) == self.modes, "the terminal's modes were changed"
         os.close(self.slave)
         self._reader.join(5)
@@ -110,9 +114,10 @@ def test_a_killed_program_leaves_nothing_but_its_last_line(tmp_path):
 
 def test_a_serial_line_of_40x12_shows_address_and_code_whole_and_says_why_there_is_no_qr_code(tmp_path):
     """A09."""
-    session = Session(tmp_path, 40, 12, seconds=0.3)
+    session = Session(tmp_path, 40, 12)
     session.wait_until_shown()
     shown = "\n".join(session.screen.display)
+    session.sign_in()
     assert session.end() == 0
     assert PUBLIC in shown
     assert "BPP-VYQ-ZMA" in shown
@@ -125,13 +130,15 @@ def test_a_window_resized_while_waiting_keeps_the_countdown_on_one_line(tmp_path
     session = Session(tmp_path, 80, 24)
     session.wait_until_shown()
     fcntl.ioctl(session.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 30, 0, 0))
-    time.sleep(0.3)
-    before = len(session.written)
-    time.sleep(1.2)
-    lines = session.written[before:].decode().replace("\x1b[K", "").split("\r")
+
+    def countdowns() -> list[bytes]:
+        drawn_anew = session.written.partition(b"\x1b[2J")[2]
+        return re.findall(rb"\r([^\r\n\x1b]+)\x1b\[K", drawn_anew)
+
+    sandbox.wait_for(lambda: len(countdowns()) > 1, "countdowns in the small window")
     os.write(session.master, b"\x03")
     assert session.end() == 130
-    assert max(map(len, lines[1:])) in range(1, 30)
+    assert max(map(len, countdowns())) < 30
 
 
 @pytest.mark.parametrize(
@@ -153,10 +160,11 @@ def test_every_kind_of_terminal_shows_address_and_code_and_a_whole_qr_code_or_no
     tmp_path, columns, rows, environ, has_qr
 ):
     """Serial lines (the last says no size), the Linux console, no colours, an ASCII locale, a screen reader."""
-    session = Session(tmp_path, columns, rows, seconds=1.5, **environ)
+    session = Session(tmp_path, columns, rows, **environ)
     session.size = (columns or 80, rows or 24)
     session.wait_until_shown()
     shown = session.screen
+    session.sign_in()
     assert session.end() == 0
     text = "\n".join(shown.display)
     for part in (PUBLIC, "BPP-VYQ-ZMA", "expires in"):
@@ -170,22 +178,24 @@ def test_every_kind_of_terminal_shows_address_and_code_and_a_whole_qr_code_or_no
 
 def test_a_window_that_is_pulled_about_has_one_whole_prompt_in_the_end(tmp_path):
     """Twenty sizes in two seconds: nothing fails, nothing is left in another mode, and the last size has it all."""
-    session = Session(tmp_path, 100, 40, seconds=60)
+    session = Session(tmp_path, 100, 40)
     session.wait_until_shown()
     sizes = [(100 - 3 * step, 40 - step) for step in range(20)] + [(60, 20)]
     for columns, rows in sizes:
         fcntl.ioctl(session.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         time.sleep(0.07)
     session.size = (60, 20)
-    end = time.monotonic() + 10
-    text = ""
-    while PUBLIC not in text and time.monotonic() < end:
-        time.sleep(0.3)
-        emulated = pyte.Screen(60, 20)
-        pyte.ByteStream(emulated).feed(session.written.rpartition(b"\x1b[2J")[2])
-        text = emulated.display[0]
+
+    drawn = []
+
+    def stands_there() -> bool:
+        drawn.append(pyte.Screen(60, 20))
+        pyte.ByteStream(drawn[-1]).feed(session.written.rpartition(b"\x1b[2J")[2])
+        text = "\n".join(drawn[-1].display)
+        # The countdown is what is drawn last.
+        return drawn[-1].display[0].strip() == PUBLIC and "BPP-VYQ-ZMA" in text and "expires in" in text
+
+    sandbox.wait_for(stands_there, "the prompt in the last size")
     os.write(session.master, b"\x03")
     assert session.end() == 130
-    assert is_whole_qr_code(emulated, PUBLIC)
-    assert text.strip() == PUBLIC
-    assert "BPP-VYQ-ZMA" in "\n".join(emulated.display)
+    assert is_whole_qr_code(drawn[-1], PUBLIC)
