@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import sandbox
 
 from devicelogin import child_process
 
@@ -55,14 +56,13 @@ def test_the_deadline_kills_the_whole_tree(tmp_path: Path) -> None:
         f"os.fork(); open({str(noted)!r}, 'a').write(f'{{os.getpid()}} '); print('before', flush=True); time.sleep(600)"
     )
     started = time.monotonic()
-    outcome = child_process.run([*PYTHON, script], deadline_seconds=1.5)
-    assert time.monotonic() - started < 4
+    outcome = child_process.run([*PYTHON, script], deadline_seconds=4)
+    assert time.monotonic() - started < 15
     assert (outcome.status, outcome.timed_out) == (None, True)
     assert outcome.output.split() == [b"before", b"before"]
     pids = [int(word) for word in noted.read_text().split()]
     assert len(pids) == 2
-    time.sleep(0.1)
-    assert [pid for pid in pids if alive(pid)] == []
+    sandbox.wait_for(lambda: not any(alive(pid) for pid in pids), "the end of both")
 
 
 def test_a_grandchild_that_left_the_session_does_not_hold_us(tmp_path: Path) -> None:
@@ -73,8 +73,8 @@ def test_a_grandchild_that_left_the_session_does_not_hold_us(tmp_path: Path) -> 
         f"open({str(noted)!r}, 'w').write(str(os.getpid())); time.sleep(600)\nprint('done')"
     )
     started = time.monotonic()
-    outcome = child_process.run([*PYTHON, script], deadline_seconds=1.5)
-    assert time.monotonic() - started < 4
+    outcome = child_process.run([*PYTHON, script], deadline_seconds=4)
+    assert time.monotonic() - started < 15
     assert (outcome.timed_out, outcome.output) == (True, b"done\n")
     os.kill(int(noted.read_text()), signal.SIGKILL)
 
@@ -132,7 +132,7 @@ def test_an_interrupt_takes_the_child_along(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         child_process.run([*PYTHON, script], deadline_seconds=20)
     thread.join()
-    assert not alive(int(noted.read_text()))
+    sandbox.wait_for(lambda: not alive(int(noted.read_text())), "its end")
 
 
 def test_no_descriptor_is_left_open() -> None:
