@@ -141,9 +141,13 @@ class TokenAnswer:
 
 @record
 class Pending:
-    """The person has not yet finished (RFC 8628 section 3.5); `interval` is the seconds to wait before the next poll."""
+    """The person has not yet finished (RFC 8628 section 3.5); `interval` is the seconds to wait before each poll from now on.
+
+    `retry_after` is how long the server wants to be left alone now (seconds), where it says so.
+    """
 
     interval: float
+    retry_after: float | None = None
 
 
 @record

@@ -123,9 +123,9 @@ def _revoked(work: Workplace, sign_in: models.SignIn) -> bool:
         # SECURITY: to the authority of the sealed record, not to one that the settings name now.
         issuer, is_oidc = saved.sign_in.authority, saved.sign_in.is_oidc
         provider = authority.known_provider(http, work.paths.provider, issuer, is_oidc=is_oidc)
-        provider.check_hosts(saved.sign_in.hosts)
         if provider.revocation_endpoint is None:
             raise errors.ConfigError(f"{provider.origin} offers no revocation")
+        provider.check_hosts(saved.sign_in.hosts, endpoint=provider.revocation_endpoint)
         form = {
             "token": _refresh_token(saved),
             "token_type_hint": "refresh_token",

@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import math
+import time
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 import msal
 
 import devicelogin
-from devicelogin import errors, explain, hints, models, redaction
+from devicelogin import errors, explain, hints, http_session, models, redaction
 from devicelogin.msal_client import answers
 
 if TYPE_CHECKING:
@@ -175,7 +176,10 @@ class MsalClient:
         refusal = explain.read_refusal(result)
         if refusal.error in {"authorization_pending", "slow_down"}:
             # MSAL has already added RFC 8628's five seconds for slow_down.
-            return models.Pending(interval=min(float(self._flow["interval"]), answers.LONGEST_INTERVAL))
+            interval = min(float(self._flow["interval"]), answers.LONGEST_INTERVAL)
+            last = self._transport.last
+            asked = http_session.read_retry_after(last.headers, time.time) if last is not None else None
+            return models.Pending(interval=interval, retry_after=asked)
         raise explain.poll_refused(refusal, profile=self._profile)
 
     def refresh(

@@ -101,7 +101,8 @@ class Wait:
                 failures = 0
             if isinstance(answer, models.TokenAnswer):
                 return answer
-            pause = self._interval = max(self._interval, answer.interval)
+            self._interval = max(self._interval, answer.interval)
+            pause = max(self._interval, answer.retry_after or 0.0)
         raise explain.expired(profile=self._profile)
 
     def for_new_code(self, request: Callable[[], models.DeviceAuthorization]) -> models.DeviceAuthorization:

@@ -101,6 +101,16 @@ def test_a_logout_sends_no_refresh_token_to_where_revocation_has_moved(
     assert not (box.state / "default" / "record").exists()
 
 
+@pytest.mark.parametrize("where", ELSEWHERE)
+def test_a_logout_revokes_though_the_keys_have_moved(box: sandbox.Box, other: Emulator, where: str) -> None:
+    """Only where the secret goes matters."""
+    box.sign_in(oidc_issuer=box.emulator.oidc_issuer, graph_root=None)
+    forget_provider(box, "two days")
+    box.emulator.script("discovery", [moved(box, other, "jwks_uri", "certs", where)])
+    assert "revoked at the provider" in box.run("logout").err
+    assert not other.requests
+
+
 def test_hosts_that_were_named_at_the_login_are_used(box: sandbox.Box) -> None:
     """A provider that was spread over hosts from the beginning works on."""
     elsewhere = f"https://localhost:{box.emulator.port}/realms/home/protocol/openid-connect/revoke"

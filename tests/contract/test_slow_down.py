@@ -46,6 +46,13 @@ def test_every_poll_after_slow_down_with_429_comes_five_seconds_later(
     assert pauses == pytest.approx([1, 6, 6, 6, 11, 11], abs=0.9)
 
 
+@pytest.mark.parametrize("status", [400, 429])
+def test_a_longer_retry_after_is_kept_once(box: sandbox.Box, status: int) -> None:
+    """The server wants to be left alone for that long now; the interval stays what slow_down makes it."""
+    told = Fault.json({"error": "slow_down"}, status=status, headers={"Retry-After": "30"})
+    assert _pauses(box, PENDING, told, PENDING, PENDING) == pytest.approx([1, 30, 6, 6], abs=0.9)
+
+
 def test_a_429_that_says_nothing_of_slow_down_is_a_pause_and_no_more(box: sandbox.Box) -> None:
     """A front end that throttles is obeyed once; the interval stays what the provider named."""
     pauses = _pauses(box, Fault.status(429, retry_after="20"), PENDING, PENDING)
