@@ -116,7 +116,7 @@ def check_document(document: dict[str, object], url: str, *, is_oidc: bool) -> P
 
 
 def _refused(answer: JsonAnswer, url: str, *, is_oidc: bool) -> errors.DeviceLoginError:
-    error = redaction.printable(answer.body.get("error", ""), limit=60)
+    error = redaction.quotable(str(answer.body.get("error", "")), limit=60)
     detail = f"HTTP {answer.status}" + (f", {error}" if error else "")
     if is_oidc:
         return errors.ConfigError(
