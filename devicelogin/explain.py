@@ -65,6 +65,16 @@ _CLIENT = (
     "check the Application (client) ID and the tenant in the app registration: {login} --client-id ID --tenant TENANT"
 )
 
+_APP = "check the client id, and that the provider lets this app use the device flow: {login} --client-id ID"
+_SCOPES = "check the scopes: {login} --scope SCOPE"
+
+#: What can be done about an error whatever the provider?
+_BY_ERROR = {
+    **dict.fromkeys(_NOT_THIS_APP, _APP),
+    **dict.fromkeys(("invalid_scope", "invalid_target", "invalid_resource"), _SCOPES),
+    "invalid_tenant": "check the tenant: {login} --tenant TENANT",
+}
+
 #: Entra's loop detection: the same request too often in a row.
 _LOOP = 50196
 
@@ -233,13 +243,13 @@ def refresh_refused(refusal: Refusal, *, profile: str, who: str) -> errors.Devic
     words = f"{subject}: {known.words}" if known else subject
     hint = known.hint if known else _again(profile)
     if refusal.error in _NOT_THIS_APP and not (known and known.admin):
-        return _make(errors.ConfigError, refusal, words, known.hint if known else _fill(_CLIENT, profile))
+        return _make(errors.ConfigError, refusal, words, known.hint if known else _by_error(refusal, profile))
     if refusal.error in {"invalid_scope", "invalid_resource", "invalid_target", "invalid_request", "invalid_tenant"}:
         return _make(
             errors.ConfigError,
             refusal,
             known.words if known else "the identity provider does not accept what was asked for",
-            known.hint if known else f"check the scopes: {hints.login(profile)} --scope SCOPE",
+            known.hint if known else _by_error(refusal, profile),
         )
     family = errors.DeniedByPolicyError if known and known.admin else errors.LoginRequiredError
     return _make(family, refusal, words, hint)
@@ -250,13 +260,13 @@ def _before_saved(refusal: Refusal, profile: str, subject: str) -> errors.Device
     if _is_transient(refusal):
         return _transient(refusal)
     words = f"{subject}: {known.words}" if known else f"{subject} by the identity provider"
-    hint = known.hint if known else _lookup(refusal) or _again(profile)
+    hint = known.hint if known else _lookup(refusal) or _by_error(refusal, profile)
     if (known and known.admin) or refusal.error == "consent_required":
         return _make(errors.DeniedByPolicyError, refusal, words, hint)
     if refusal.error in _SIGN_IN_AGAIN or refusal.error == "unknown_error":
         return _make(errors.LoginNotCompletedError, refusal, words, hint)
     if refusal.error in _NOT_THIS_APP:
-        return _make(errors.ConfigError, refusal, words, known.hint if known else _fill(_CLIENT, profile))
+        return _make(errors.ConfigError, refusal, words, known.hint if known else _by_error(refusal, profile))
     if refusal.error.startswith("invalid_"):
         return _make(errors.ConfigError, refusal, words, hint)
     return _make(errors.LoginNotCompletedError, refusal, words, hint)
@@ -303,6 +313,11 @@ def _lookup(refusal: Refusal) -> str | None:
 
 def _fill(hint: str, profile: str) -> str:
     return hint.replace("{login}", hints.login(profile))
+
+
+def _by_error(refusal: Refusal, profile: str) -> str:
+    """Return what to do about an error that comes without a known number, as from every provider but Entra."""
+    return _fill(_BY_ERROR.get(refusal.error, _AGAIN), profile)
 
 
 def _again(profile: str) -> str:

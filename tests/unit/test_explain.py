@@ -161,3 +161,26 @@ def test_an_error_of_any_shape_is_read(answer: dict[str, object]) -> None:
         for text in (shown.message, shown.hint or "", shown.detail or "", shown.correlation_id or ""):
             assert "\n" not in text
             assert text.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("invalid_client", "--client-id ID"),
+        ("invalid_scope", "--scope SCOPE"),
+        ("invalid_tenant", "--tenant TENANT"),
+        ("invalid_request", "sign in again"),
+        ("odd_error", "sign in again"),
+    ],
+)
+def test_without_a_number_the_error_chooses_what_to_do(error: str, words: str) -> None:
+    """Other providers than Entra have none, and no tenants or "Application (client) ID" either."""
+    refusal = explain.read_refusal({"error": error})
+    for made in (
+        explain.refresh_refused(refusal, profile="default", who="ada"),
+        explain.poll_refused(refusal, profile="default"),
+        explain.start_refused(refusal, profile="default"),
+    ):
+        assert words in str(made.hint)
+        assert error == "invalid_tenant" or "tenant" not in str(made.hint)
+        assert "Application (client) ID" not in str(made.hint)
