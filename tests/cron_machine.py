@@ -21,14 +21,13 @@ from typing import TYPE_CHECKING
 
 import conftest
 import pytest
+import sandbox
 
 from devicelogin import user_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    import sandbox
 
 _SCRIPT = """
 for place in var/spool/cron var/lib/systemd run/systemd; do mount --bind "$0/$place" "/$place" || exit 99; done
@@ -133,7 +132,7 @@ def service_manager(box: sandbox.Box, machine: CronMachine) -> Iterator[dict[str
     log.close()
     assert process.stdin is not None
     try:
-        end = time.monotonic() + 20
+        end = time.monotonic() + sandbox.PATIENCE
         while machine.shell("systemctl --user is-system-running", **variables).stdout.strip() not in {
             b"running",
             b"degraded",
@@ -144,4 +143,4 @@ def service_manager(box: sandbox.Box, machine: CronMachine) -> Iterator[dict[str
         yield variables
     finally:
         process.stdin.close()
-        process.wait(20)
+        process.wait(sandbox.PATIENCE)

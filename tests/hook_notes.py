@@ -14,6 +14,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+import sandbox
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -71,6 +73,20 @@ class Notes:
             assert time.monotonic() < end, f"{len(found)} runs of the command instead of {count}"
             time.sleep(0.02)
         return found
+
+
+def login_until(box: sandbox.Box, words: str, *arguments: str) -> sandbox.Result:
+    """Run a command that signs in and is approved once it has written `words`, however long they take to come."""
+    out, err = box.home / "stdout", box.home / "stderr"
+    with out.open("wb") as stdout, err.open("wb") as stderr:
+        running = box.start(*arguments, stdout=stdout, stderr=stderr)
+    code = box.emulator.wait_for_code()
+    sandbox.wait_for(lambda: words in out.read_text() + err.read_text(), repr(words))
+    box.emulator.approve(code)
+    result = dataclasses.replace(running.finish(), out=out.read_text(), err=err.read_text())
+    box.check(result)
+    assert result.status == 0, result
+    return result
 
 
 def _read(file: Path) -> Run:

@@ -63,7 +63,7 @@ def display(size: str = "1100x860") -> Iterator[str]:
     """Run a screen in memory of `size` pixels; yields its name. The server chooses the number, so that several may run at a time."""
     read_end, write_end = os.pipe()
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write_end), "-screen", "0", f"{size}x24", "-nolisten", "tcp"],
+        ["Xvfb", "-displayfd", str(write_end), "-screen", "0", f"{size}x24", "-nolisten", "tcp", "-noreset"],
         pass_fds=[write_end],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -123,14 +123,14 @@ def terminal(
     finally:
         for end in {"tmux": ["tmux", "kill-server"], "screen": ["screen", "-S", "test", "-X", "quit"]}.items():
             if end[0] == around:
-                subprocess.run(end[1], env=environ, capture_output=True, timeout=10, check=False)
+                subprocess.run(end[1], env=environ, capture_output=True, timeout=PATIENCE, check=False)
         program.terminate()
         program.wait(PATIENCE)
 
 
 def picture(shown_on: str, target: Path, window: str = "root") -> Path:
     """Write what stands on the screen, or in the window of that title, into `target`."""
-    subprocess.run(["import", "-display", shown_on, "-window", window, target], check=True, timeout=30)
+    subprocess.run(["import", "-display", shown_on, "-window", window, target], check=True, timeout=PATIENCE)
     return target
 
 
@@ -141,7 +141,7 @@ def seen_by_camera(source: Path, view: Sequence[str]) -> Path:
     target = source.with_name("camera.ppm")
     # It is held up to the code, not to the whole screen.
     part = ["-crop", "480x640+0+0", "+repage"]
-    subprocess.run(["convert", source, *part, *view, target], check=True, timeout=30)
+    subprocess.run(["convert", source, *part, *view, target], check=True, timeout=PATIENCE)
     return target
 
 
@@ -152,7 +152,7 @@ def decoded(source: Path) -> list[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=PATIENCE,
     )
     return done.stdout.splitlines()
 
@@ -188,7 +188,9 @@ def when_still(shown_on: str, target: Path, ready: Path) -> Path:
 def brightness_of_quiet_zone(source: Path) -> tuple[int, int]:
     """Return how bright the left quiet zone of a QR code at the left edge of the terminal is at its darkest, and how
     bright the darkest module is, from 0 to 255."""
-    done = subprocess.run(["convert", source, "-depth", "8", "pgm:-"], capture_output=True, check=True, timeout=30)
+    done = subprocess.run(
+        ["convert", source, "-depth", "8", "pgm:-"], capture_output=True, check=True, timeout=PATIENCE
+    )
     magic, wide, high, most = done.stdout.split(maxsplit=4)[:4]
     assert (magic, most) == (b"P5", b"255")
     width, height = int(wide), int(high)

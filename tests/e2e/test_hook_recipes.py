@@ -219,8 +219,9 @@ def test_a_recipe_is_a_hook(smtp_server: Server, http_server: Server) -> None:
     need("zbarimg")
     with sandbox.opened() as box:
         mail = [str(HOOKS / "mail.py"), smtp_server.address, "box@example.org", "ada@example.org"]
-        result = box.login("--on-code", shlex.join(mail), after=3)
-        assert "on_code" not in result.err
+        ended = "on_code said:"
+        result = hook_notes.login_until(box, ended, "-v", "login", *box.app(), "--on-code", shlex.join(mail))
+        assert not any("on_code" in line for line in result.lines("warning"))
         _, content = smtp_server.seen.get(timeout=30)
         message = email.message_from_bytes(content, policy=email.policy.default)
         [attachment] = message.iter_attachments()

@@ -30,6 +30,16 @@ def pictures(box: sandbox.Box) -> list[Path]:
     return [file for file in (box.home / "all").rglob("*") if ".devicelogin-code-" in str(file)]
 
 
+def login_when_run(box: sandbox.Box, notes: hook_notes.Notes, *arguments: str, **options: str | None) -> hook_notes.Run:
+    """Run a `login` that is approved once the command has been run, and return that run."""
+    waiting = box.start("login", *box.app(**options), *arguments)
+    code = box.emulator.wait_for_code()
+    [run] = notes.wait_for(1)
+    box.emulator.approve(code)
+    assert waiting.finish().status == 0
+    return run
+
+
 def test_the_command_gets_the_code_the_address_and_a_picture_of_it(box: sandbox.Box, notes: hook_notes.Notes) -> None:
     """Beside the screen; the picture is private, is read to the address, and is gone when the code is spent."""
     need("zbarimg")
@@ -73,8 +83,7 @@ def test_the_command_gets_the_code_the_address_and_a_picture_of_it(box: sandbox.
 def test_the_complete_address_is_given_where_the_server_sends_one(box: sandbox.Box, notes: hook_notes.Notes) -> None:
     """D10: it saves typing; the same one as in the QR code on the screen."""
     box.emulator.verification_uri_complete = True
-    box.login("--on-code", shlex.join(notes.command()), after=1, oidc_issuer=box.emulator.oidc_issuer)
-    [run] = notes.wait_for(1)
+    run = login_when_run(box, notes, "--on-code", shlex.join(notes.command()), oidc_issuer=box.emulator.oidc_issuer)
     assert run.variables["DEVICELOGIN_URI"].startswith(f"{box.emulator.signin_uri}?user_code=")
 
 
@@ -92,19 +101,16 @@ def test_the_option_wins_over_the_profile_and_the_profile_serves_without_it(
     """A list in the profile for what a command line cannot say well."""
     other = hook_notes.Notes(box.home, name="other")
     hook_notes.add_to_profile(box.config, on_code=notes.command("of the profile", "a\nb"))
-    box.login(after=1)
-    assert [run.arguments for run in notes.wait_for(1)] == [["of the profile", "a\nb"]]
-    box.login("--on-code", shlex.join(other.command()), after=1)
-    other.wait_for(1)
+    assert login_when_run(box, notes).arguments == ["of the profile", "a\nb"]
+    login_when_run(box, other, "--on-code", shlex.join(other.command()))
     assert len(notes.runs()) == 1
 
 
 def test_its_output_is_for_the_log_alone(box: sandbox.Box, notes: hook_notes.Notes) -> None:
     """Under -v on stderr, never on stdout, which in --json is a stream of objects."""
-    box.emulator.approve_next(after=2)
-    result = box.run("-v", "login", *box.app(), "--json", "--on-code", shlex.join(notes.command()))
-    assert result.status == 0
-    assert "said on stdout said on stderr" in result.err
+    said, command = "said on stdout said on stderr", shlex.join(notes.command())
+    result = hook_notes.login_until(box, said, "-v", "login", *box.app(), "--json", "--on-code", command)
+    assert said in result.err
     assert "said on" not in result.out
     events = [json.loads(line)["event"] for line in result.out.splitlines()]
     assert {"code", "signed_in"} <= set(events)
@@ -126,7 +132,8 @@ def test_a_command_that_does_not_work_is_a_warning(
     box: sandbox.Box, command: list[str], words: str, form: list[str]
 ) -> None:
     """The sign-in goes on and succeeds."""
-    result = box.login(*form, "--on-code", shlex.join(command), after=2)
+    told = "the sign-in goes on"
+    result = hook_notes.login_until(box, told, "login", *box.app(), *form, "--on-code", shlex.join(command))
     if form:
         said = [json.loads(line) for line in result.out.splitlines()]
         warnings = [event["message"] for event in said if event["event"] == "note"]
@@ -134,7 +141,7 @@ def test_a_command_that_does_not_work_is_a_warning(
         warnings = result.lines("warning")
     [warning] = [line for line in warnings if "on_code" in line]
     assert words in warning
-    assert "the sign-in goes on" in warning
+    assert told in warning
 
 
 def test_a_command_that_hangs_delays_nothing_and_ends_with_the_code(box: sandbox.Box) -> None:

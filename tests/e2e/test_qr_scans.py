@@ -134,11 +134,13 @@ def test_a_window_made_smaller_while_waiting_is_scanned_again(display, tmp_path)
     with x_terminal.terminal(display, tmp_path, command, around="tmux", size="100x40") as environ:
         assert x_terminal.when_decoded(display, picture, ready) == [NEWER]
         split = ["tmux", "split-window", "-h", "-l", "35", "sleep 60"]
-        subprocess.run(split, env=environ, check=True, timeout=10)
+        subprocess.run(split, env=environ, check=True, timeout=x_terminal.PATIENCE)
         shown = ""
         for _ in range(100):
             capture = ["tmux", "capture-pane", "-p", "-t", ":.0"]
-            done = subprocess.run(capture, env=environ, capture_output=True, text=True, check=True, timeout=10)
+            done = subprocess.run(
+                capture, env=environ, capture_output=True, text=True, check=True, timeout=x_terminal.PATIENCE
+            )
             shown = done.stdout
             if "\nTo sign in" in shown and "expires in" in shown:  # no longer beside the QR code
                 break
@@ -170,7 +172,7 @@ def test_the_code_arrives_on_the_clipboard_of_the_terminal(display, tmp_path, ar
     # xterm takes it only where its owner says so.
     allow = ["XTerm*allowWindowOps: true"]
     with x_terminal.terminal(display, tmp_path, command, around=around, resources=allow) as environ:
-        silent = {"env": environ, "timeout": 10}
+        silent = {"env": environ, "timeout": x_terminal.PATIENCE}
         subprocess.run([*clipboard, "-i"], input=b"before", check=True, **silent)
         assert x_terminal.when_decoded(display, picture, ready) == [NEWER]
         held = ""

@@ -392,7 +392,10 @@ def test_twenty_refreshes_during_moves_lose_nothing(box: sandbox.Box) -> None:
     running += [box.start("token", "--force-refresh") for _ in range(10)]
     moves.append(box.start("store", "move", "--to", "file"))
     assert [one.finish().status for one in running] == [0] * 20
-    assert [one.finish().status for one in moves] == [0, 0]
+    for one, kind in zip(moves, (sandbox.HONEST, "file"), strict=True):
+        # A move waits twenty seconds for its turn, which is little among so many on a slow machine.
+        status = one.finish().status
+        assert (status if status != 75 else move(box, kind).status) == 0
     assert box.trace().previous is None
     assert (box.trace().location.kind == sandbox.HONEST) == bool(box.odd_items())
     box.check_works()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from typing import TYPE_CHECKING
 
 import pseudo_terminal
@@ -40,12 +39,17 @@ class OnTerminal:
     """How a command ended whose stderr is a terminal, and what it wrote there; its stdout is a pipe."""
 
     def __init__(
-        self, box: sandbox.Box, *words: str, columns: int = 80, during: Callable[[], None] = lambda: None, **more: str
+        self,
+        box: sandbox.Box,
+        *words: str,
+        columns: int = 80,
+        during: Callable[[pseudo_terminal.PseudoTerminal], None] = lambda _: None,
+        **more: str,
     ) -> None:
         with pseudo_terminal.opened(columns) as terminal:
             variables = {"TERM": "xterm-256color", **more}
             running = box.start(*words, stdin=terminal.slave, stderr=terminal.slave, variables=variables)
-            during()
+            during(terminal)
             self.result = running.finish()
         self.written = terminal.text
         self.left = terminal.lines
@@ -88,15 +92,16 @@ def test_a_logout_that_revokes_says_so(box: sandbox.Box) -> None:
 def test_who_waits_for_another_process_is_told_so(box: sandbox.Box) -> None:
     """The one that refreshes may take as long as a network does."""
 
-    def another_process() -> None:
-        time.sleep(3)
-        lock.release()
+    def another_process(terminal: pseudo_terminal.PseudoTerminal) -> None:
+        try:
+            terminal.wait_for("devicelogin: getting a token")
+        finally:
+            lock.release()
 
     lock = secret_store.ProfileLock(box.workplace().paths)
     assert lock.try_acquire()
     done = OnTerminal(box, "token", "--force-refresh", during=another_process)
     assert done.result.status == 0, done.written
-    assert "devicelogin: getting a token" in done.written
     assert done.left == []
 
 
