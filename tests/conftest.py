@@ -11,6 +11,8 @@ import socket
 from typing import TYPE_CHECKING
 
 import emulator_client
+import fake_time
+import hypothesis
 import pytest
 import sandbox
 
@@ -22,8 +24,14 @@ if TYPE_CHECKING:
 #: Is this the full run with the counts that the issues name?
 SOAK = os.environ.get("DEVICELOGIN_SOAK") == "1"
 
-# Names that do not exist are asked for, and name servers that do not answer cost 20 s. The C library reads this once.
-os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:1")
+# A machine that stalls for a moment shows nothing about the program.
+hypothesis.settings.register_profile(
+    "devicelogin",
+    hypothesis.settings.default,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("devicelogin")
 
 # In the background of a script, and under nohup, these are ignored, and every program we start would ignore them too. One
 # that has a handler here is at its default there.
@@ -60,6 +68,13 @@ def _no_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     ):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_clocks_left() -> Iterator[None]:
+    """What the clocks of a test's commands share ends with it."""
+    yield
+    fake_time.clean_up()
 
 
 @pytest.fixture

@@ -163,7 +163,7 @@ def sign_in(stage: Stage, target: Path, scheme: x_terminal.Scheme) -> None:
     """The moment in which the phone is needed."""
     with window(stage, scheme, "104x24") as terminal:
         terminal.type("devicelogin login")
-        terminal.wait_for("the code expires in 14:5")
+        terminal.wait_for("the code expires in 14:")
         terminal.picture(target)
     if x_terminal.decoded(target) != [ADDRESS]:
         raise SystemExit(f"the QR code in {target} cannot be read")
@@ -224,6 +224,7 @@ def main() -> None:
         for number, user in enumerate(emulator.users):
             name = user.user_principal_name.partition("@")[0]
             emulator.users[number] = dataclasses.replace(user, user_principal_name=f"{name}@contoso.com")
+        until_end.callback(fake_time.clean_up)
         (options.stage / "ca.pem").write_bytes(Path(emulator.ca_file).read_bytes())
         stage = Stage(options.stage, emulator, shown_on)
         names = options.pictures or list(PICTURES)
