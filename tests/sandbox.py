@@ -40,6 +40,9 @@ PATIENCE = 90.0
 #: How long may something take that comes soon, on a busy machine (seconds)?
 SOON = 20.0
 
+#: For commands that look for a name that does not exist: name servers that do not answer would cost them 20 seconds.
+QUICK_RESOLVER = {"RES_OPTIONS": "timeout:1 attempts:1"}
+
 #: A keyring whose items are files, see `Box.give_odd_keyrings`, and another class that keeps its items where this one does.
 HONEST = "keyring:odd_keyrings.Honest"
 NOSY = "keyring:odd_keyrings.Nosy"

@@ -13,14 +13,13 @@ import fake_time
 import hook_notes
 import keyring_session
 import pytest
+import sandbox
 from doctor_report import PASSWORD, examined
 
 from devicelogin.emulator import MISSING, Emulator, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import sandbox
 
 CHECKS = {
     *("versions", "home", "clock", "terminal", "session bus", "lingering", "memory"),
@@ -203,7 +202,7 @@ def test_a_provider_that_moved_is_told_before_a_job_fails(box: sandbox.Box) -> N
 def test_a_name_that_does_not_exist_is_the_fault_of_the_name(box: sandbox.Box) -> None:
     """75 at the line for the name, none of the steps behind it."""
     settings = {"DEVICELOGIN_AUTHORITY": "https://nowhere.invalid/common", "DEVICELOGIN_STORE": "file"}
-    found = examined(box, **settings, RES_OPTIONS=os.environ["RES_OPTIONS"])
+    found = examined(box, **settings, **sandbox.QUICK_RESOLVER)
     assert [(each["name"], each["exit"]) for each in found.red] == [("name", 75)]
 
 
