@@ -80,8 +80,13 @@ def login_until(box: sandbox.Box, words: str, *arguments: str) -> sandbox.Result
     out, err = box.home / "stdout", box.home / "stderr"
     with out.open("wb") as stdout, err.open("wb") as stderr:
         running = box.start(*arguments, stdout=stdout, stderr=stderr)
-    code = box.emulator.wait_for_code()
-    sandbox.wait_for(lambda: words in out.read_text() + err.read_text(), repr(words))
+    try:
+        code = box.emulator.wait_for_code()
+        sandbox.wait_for(lambda: words in out.read_text() + err.read_text(), repr(words))
+    except BaseException:
+        running.process.kill()
+        running.process.wait()
+        raise
     box.emulator.approve(code)
     result = dataclasses.replace(running.finish(), out=out.read_text(), err=err.read_text())
     box.check(result)
