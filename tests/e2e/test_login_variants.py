@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 
@@ -153,3 +154,18 @@ def test_login_in_json_ends_with_failed_also_where_a_setting_is_wrong(box: sandb
     result = box.run("login", "--json", *box.app(client_id="not-a-guid"))
     assert result.status == 78
     assert [json.loads(line)["event"] for line in result.out.splitlines()] == ["failed"]
+
+
+def long_options(text: str) -> set[str]:
+    """Return the long names of the options that a help lists."""
+    return set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", text, re.MULTILINE))
+
+
+def test_all_options_of_login_are_told_on_demand(box: sandbox.Box) -> None:
+    """The nine that few people need are not in the help of every day, and work all the same."""
+    short, whole = box.run("login", "--help"), box.run("login", "--help-all")
+    assert (whole.status, whole.err) == (0, "")
+    left_out = {"--authority", "--oidc-issuer", "--graph-root", "--ca-file", "--copy", "--qr-image", "--renew"}
+    assert long_options(whole.out) - long_options(short.out) == left_out | {"--on-code", "--wait-for-clock"}
+    assert long_options(short.out) < long_options(whole.out)
+    assert whole.out.startswith(short.out.partition("Options:")[0])
