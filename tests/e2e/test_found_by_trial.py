@@ -169,13 +169,13 @@ def test_login_in_json_ended_by_a_signal_ends_with_failed(
     if during == "refresh":
         box.sign_in()
         box.forget_cached()
-        box.emulator.script("refresh", [Fault.delay(20)])
+        box.emulator.script("refresh", [Fault.delay(60)])
     before = box.emulator.count(during)
     running = box.start("login", "--if-needed", "--json", *box.app())
     sandbox.wait_for(lambda: box.emulator.count(during) > before, during)
     time.sleep(0.3)
     running.process.send_signal(number)
-    result = running.finish(10)
+    result = running.finish(40)
     assert result.status == status
     last = events(result)[-1]
     assert (last["event"], last["exit"]) == ("failed", status)
