@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import emulator_client
 import fake_time
-import hypothesis
 import pytest
 import sandbox
 
@@ -23,15 +22,6 @@ if TYPE_CHECKING:
 
 #: Is this the full run with the counts that the issues name?
 SOAK = os.environ.get("DEVICELOGIN_SOAK") == "1"
-
-# A machine that stalls for a moment shows nothing about the program.
-hypothesis.settings.register_profile(
-    "devicelogin",
-    hypothesis.settings.default,
-    deadline=None,
-    suppress_health_check=[hypothesis.HealthCheck.too_slow],
-)
-hypothesis.settings.load_profile("devicelogin")
 
 # In the background of a script, and under nohup, these are ignored, and every program we start would ignore them too. One
 # that has a handler here is at its default there.
@@ -44,6 +34,19 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_I
 def repetitions(full: int) -> int:
     """Return how often to repeat something: `full` times in tests/soak, else a tenth of that, at least once."""
     return full if SOAK else max(1, full // 10)
+
+
+def pytest_configure() -> None:
+    """Let no example fail for its time: a machine that stalls for a moment shows nothing about the program."""
+    import hypothesis  # which the benchmark, whose parts look in here, does not have
+
+    hypothesis.settings.register_profile(
+        "devicelogin",
+        hypothesis.settings.default,
+        deadline=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+    hypothesis.settings.load_profile("devicelogin")
 
 
 @pytest.fixture(autouse=True)

@@ -211,3 +211,18 @@ def test_every_program_that_tests_need_is_on_the_list_of_tests_run() -> None:
             needed |= set(re.findall(r'"([\w.-]+)"', call))
     assert needed, "no test names a program"
     assert needed - provided == set()
+
+
+def test_the_benchmark_can_use_its_keyring_without_the_tools_of_the_tests() -> None:
+    """It borrows one module of the tests, and installs pytest but neither hypothesis nor what looks at screens."""
+    tools = ("hypothesis", "pyte", "jsonschema", "xdist")
+    script = f"import sys; sys.modules |= dict.fromkeys({tools}); import keyring_session"
+    path = os.pathsep.join([str(CHECKOUT / "tests"), str(CHECKOUT)])
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
