@@ -169,6 +169,7 @@ _KNOWN: dict[int, _Advice] = {
     53004: _Advice("a policy blocks setting up multi-factor authentication", _BLOCKED, admin=True),
     53010: _Advice("a policy blocks setting up multi-factor authentication from here", _BLOCKED, admin=True),
     53011: _Advice("the account is blocked because it is at risk", _BLOCKED, admin=True),
+    530004: _Advice("the tenant does not accept that another one calls the device compliant", _BLOCKED, admin=True),
     530032: _Advice("a security policy of the tenant blocks it", _BLOCKED, admin=True),
     530033: _Advice("a Conditional Access policy blocks the device flow", _BLOCKED, admin=True),
     530034: _Advice("a policy of the home tenant blocks it", _BLOCKED, admin=True),

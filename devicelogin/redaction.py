@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import logging
 import re
 import unicodedata
@@ -39,6 +40,19 @@ _OPAQUE_WORD_LENGTH = 24
 _KEY_LENGTH = 60
 
 
+#: What this process has sent last and nobody may read: servers repeat it in refusals, and a token may look like anything.
+_sent: collections.deque[str] = collections.deque(maxlen=8)
+
+#: From how many characters on is a secret one (characters)? A shorter text stands in other words, too.
+_SHORTEST_SECRET = 8
+
+
+def hide(secret: str) -> None:
+    """Let `redacted` take `secret` out of every text from now on, until some more were hidden; it is about to be sent."""
+    if len(secret) >= _SHORTEST_SECRET and secret not in _sent:
+        _sent.append(secret)
+
+
 def printable(text: object, *, limit: int = 300) -> str:
     """Return `text` as harmless text on one line of at most `limit` characters.
 
@@ -63,10 +77,12 @@ def quotable(text: str, *, limit: int = 300) -> str:
 
 
 def redacted(text: str) -> str:
-    """Return `text` with everything that looks like a token replaced by `[redacted]`.
+    """Return `text` with everything that is hidden, or looks like a token, replaced by `[redacted]`.
 
     Paths, URLs, host names, GUIDs and error codes stay readable: a log without them helps nobody.
     """
+    for secret in tuple(_sent):
+        text = text.replace(secret, "[redacted]")
     text = _NAMED.sub(lambda match: f"{match['name']}{match['quote']}[redacted]", text)
     text = _JSON_WEB_TOKEN.sub("[redacted]", text)
     text = _PASSWORD_IN_URL.sub("[redacted]@", text)

@@ -31,6 +31,9 @@ EXCHANGE_SECONDS = 30.0
 #: How long may Graph be silent: before its answer, and between two pieces of it?
 STREAM_SECONDS = 60.0
 
+#: Which fields of a form are secrets (RFC 6749, 7009, 8628)?
+_SECRET_FIELDS = ("refresh_token", "device_code", "token")
+
 #: Stands for "no deadline".
 _NEVER = 10 * 365 * 86_400.0
 
@@ -167,6 +170,7 @@ class HttpSession:
         read_seconds: float,
     ) -> tuple[urllib3.BaseHTTPResponse, Mapping[str, str]]:
         merged = requests.structures.CaseInsensitiveDict(self._headers | dict(headers or {}))
+        _hide_secrets(merged, body)
         prepared = requests.Request(method, target.url, headers=merged, data=body).prepare()
         # requests rewrites URLs (it resolves `%2e`, for one); what was checked is what is sent.
         prepared.url = target.url
@@ -236,6 +240,14 @@ class HttpSession:
         shown = host if port == 443 else parts.netloc.lower()
         path = redaction.printable(parts.path, limit=200)
         return _Target(url, host, port, shown, path, proxies.proxy_for(host, port, self._environ))
+
+
+def _hide_secrets(headers: Mapping[str, str], body: object) -> None:
+    """Keep what is about to be sent out of all that is shown, whoever repeats it."""
+    redaction.hide(headers.get("Authorization", "").rpartition(" ")[2])
+    if isinstance(body, dict):
+        for name in _SECRET_FIELDS:
+            redaction.hide(body.get(name, ""))
 
 
 def _user_agent() -> str:

@@ -83,7 +83,9 @@ def clean_token_answer(body: dict[str, Any], answer: JsonAnswer) -> None:
         if not isinstance(body["error"], str):
             body["error"] = "unknown_error"
         return
-    if answer.status != 200:
+    if (
+        not 200 <= answer.status < 300
+    ):  # RFC 6749 section 5.1 says 200; but whoever sends 201 has used up the code for it
         raise _of_another(answer, "a token")
     kind = body.get("token_type")
     token = body.get("access_token")

@@ -48,3 +48,32 @@ def test_a_refresh_token_that_the_provider_repeats_is_not_shown(box: sandbox.Box
         assert result.status == 4
         _hidden(result, token)
     assert json.loads(result.err)["exit"] == 4
+
+
+#: Secrets that look like words: only who has sent them knows what they are.
+TOKEN = "plain-words-as-a-token"
+OTHER = "other-words-to-refresh"
+CODE = "these-words-are-a-device-code"
+
+
+def test_a_token_without_any_shape_is_not_shown_either(box: sandbox.Box) -> None:
+    """What was sent is known letter by letter, and so is taken out wherever a server repeats it."""
+    answer = {"access_token": TOKEN, "refresh_token": OTHER}
+    box.emulator.script("token", [Fault.patch(answer)])
+    box.emulator.script("me", [Fault.json({"error": {"code": "x", "message": f"{TOKEN} is bad"}}, status=400)])
+    box.login()
+    graph = box.run("graph", "me")
+    assert (graph.status, TOKEN in graph.err, "[redacted] is bad" in graph.err) == (22, False, True)
+    box.emulator.script("refresh", [Fault.json({"error": "invalid_grant", "suberror": f"a {OTHER}"}, status=400)])
+    refresh = box.run("-v", "token", "--force-refresh")
+    assert (refresh.status, OTHER in refresh.err, "a [redacted]" in refresh.err) == (4, False, True)
+
+
+def test_a_device_code_that_the_provider_repeats_is_not_shown(box: sandbox.Box) -> None:
+    """It is as good as the refresh token while a person types."""
+    box.emulator.script("devicecode", [Fault.patch({"device_code": CODE})] * 2)
+    box.emulator.script("token", [Fault.json({"error": "odd", "suberror": CODE}, status=400)] * 2)
+    for more in ([], ["--json"]):
+        result = box.run("login", *box.app(), *more)
+        assert result.status == 5
+        assert CODE not in result.err + result.out

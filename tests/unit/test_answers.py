@@ -53,6 +53,13 @@ def test_the_type_of_a_token_is_read_without_regard_to_case(kind: str) -> None:
     assert (body["access_token"], body["refresh_token"]) == ("a.b.c", "r")
 
 
+def test_a_token_is_a_token_with_any_status_of_success() -> None:
+    """The code, or a one-time refresh token, was used up for it."""
+    body = token_answer()
+    answers.clean_token_answer(body, json_answer(201))
+    assert body["access_token"] == "a.b.c"
+
+
 @pytest.mark.parametrize("name", ["refresh_token", "id_token", "client_info", "scope"])
 @pytest.mark.parametrize("value", [None, "", "a\nb", "\u00e4", 5, {}], ids=repr)
 def test_what_is_no_printable_text_beside_the_token_is_left_out(name: str, value: object) -> None:
