@@ -38,6 +38,15 @@ CASES = {
 }
 
 
+def lived_through(machine: other_machine.Machine, *forgotten: Path) -> list[bool]:
+    """Return whether a job gets a token now, after a logout and after a boot, which `forgotten` does not outlive."""
+    done = [machine.gives_token()]
+    machine.log_out()
+    done.append(machine.gives_token())
+    machine.reboot(*forgotten)
+    return [*done, machine.gives_token()]
+
+
 def rehearse(machine: other_machine.Machine, *arguments: str) -> tuple[list[bool | None], list[str], int]:
     """Run the rehearsal in the session; return the three answers, their commands, and the exit code."""
     result = machine.run("doctor", "--as-cron", "--json", *arguments)
@@ -58,11 +67,7 @@ def test_each_answer_is_what_then_happens(name: str) -> None:
         machine.sign_in(case.keyring)
         machine.login(case.store)
         said, commands, status = rehearse(machine, "--force-refresh")
-        done = [machine.gives_token()]
-        machine.log_out()
-        done.append(machine.gives_token())
-        machine.reboot()
-        done.append(machine.gives_token())
+        done = lived_through(machine)
     assert said == done
     assert tuple(done) == case.works
     assert status == (0 if all(case.works) else 73)
@@ -76,11 +81,7 @@ def test_what_lies_in_memory_is_gone_after_a_reboot() -> None:
         machine.sign_in("none")
         machine.login("file")
         said, commands, status = rehearse(machine)
-        done = [machine.gives_token()]
-        machine.log_out()
-        done.append(machine.gives_token())
-        machine.reboot(state)
-        done.append(machine.gives_token())
+        done = lived_through(machine, state)
     assert said == done == [True, True, False]
     assert "DEVICELOGIN_HOME" in commands[0]
     assert status == 73
@@ -97,11 +98,7 @@ def test_certificates_in_memory_are_gone_after_a_reboot() -> None:
         (memory / "ca.pem").write_bytes(Path(trusted).read_bytes())
         profile.write_text(profile.read_text().replace(trusted, f"{machine.box.home}/run/ca.pem"))
         said, commands, status = rehearse(machine)
-        done = [machine.gives_token()]
-        machine.log_out()
-        done.append(machine.gives_token())
-        machine.reboot(memory)
-        done.append(machine.gives_token())
+        done = lived_through(machine, memory)
     assert said == done == [True, True, False]
     assert commands == [f"copy {machine.box.home}/run/ca.pem to a disk, and write its new place into {profile}"]
     assert status == 73
