@@ -96,6 +96,9 @@ def _load(work: Workplace, found: models.SignIn, *, patient: bool) -> None:
     try:
         record = source.load()
     except errors.StoreUnusableError as error:
+        # What was seen may be half of a logout, which deletes the key before the trace; behind its lock it is over.
+        with secret_store.ProfileLock(work.paths):
+            _signed_in(work, secret_store.read_sign_in(work.paths))
         raise silent.out_of_reach(error, found.location, work.profile) from error
     if record is None:
         raise silent.not_signed_in(work.profile)

@@ -36,13 +36,17 @@ class KeyFile:
     def read(self, _: key_sources.Parameters | None) -> bytes:
         """Return the 32 bytes. Raises ConfigError where others may read the file."""
         content = private_files.read(self._path)
-        if content is None:
+        try:
+            mode = os.lstat(self._path).st_mode
+        except FileNotFoundError:
+            mode = None  # a logout may have come in between
+        if content is None or mode is None:
             raise errors.StoreUnusableError(
                 f"the key file {self._path} of the saved sign-in is missing",
                 hint="put it back from a backup; without it: devicelogin logout, then devicelogin login",
                 code="key_missing",
             )
-        if os.name == "posix" and stat.S_IMODE(os.lstat(self._path).st_mode) & 0o077:
+        if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
             raise errors.ConfigError(
                 f"others may read the key file {self._path}",
                 hint=f"take that away: chmod 600 {private_files.as_word(self._path)}",

@@ -7,6 +7,7 @@ threads of one process. It imports nothing heavy, because a hundred processes ma
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import errno
 import os
@@ -39,7 +40,8 @@ _BUSY = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}
 #: Windows locks ranges and forbids others to read them: this one lies far behind the process id.
 _WINDOWS_OFFSET = 1 << 30
 
-_held: set[int] = set()
+#: The descriptors of the locks that this process holds, with the thread that took each.
+_held: dict[int, int] = {}
 
 
 class ProfileLock:
@@ -91,7 +93,7 @@ class ProfileLock:
             os.close(descriptor)
             return False
         self._descriptor = descriptor
-        _held.add(descriptor)
+        _held[descriptor] = _thread.get_ident()
         self._sign(descriptor)
         return True
 
@@ -100,7 +102,7 @@ class ProfileLock:
         if self._descriptor is None:
             return
         descriptor, self._descriptor = self._descriptor, None
-        _held.discard(descriptor)
+        _held.pop(descriptor, None)
         # Unlocked, not only closed: a caller that forked meanwhile has a copy of the descriptor.
         with contextlib.suppress(OSError):
             _give_back(descriptor)
@@ -155,8 +157,14 @@ class ProfileLock:
 
 
 def held_descriptors() -> tuple[int, ...]:
-    """Return the descriptors of the locks this process holds, for a child that must keep them while it still writes."""
-    return () if sys.platform == "win32" else tuple(sorted(_held))
+    """Return the descriptors of the locks this thread holds, for a child that must keep them while it still writes.
+
+    Those of other threads are no business of the child's, and may be closed before it has begun.
+    """
+    if sys.platform == "win32":
+        return ()
+    own = _thread.get_ident()
+    return tuple(sorted(descriptor for descriptor, thread in tuple(_held.items()) if thread == own))
 
 
 def _take(descriptor: int, path: str) -> bool:

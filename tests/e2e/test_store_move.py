@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent import futures
 from typing import TYPE_CHECKING
 
@@ -413,6 +414,20 @@ def test_a_logout_during_a_move_is_not_undone(box: sandbox.Box) -> None:
         assert box.status().state == "signed-out"
         assert not [name for name in box.odd_items() if "probe" not in name]
         assert not (box.state / "default" / "record").exists()
+
+
+def test_a_move_that_sees_half_of_a_logout_says_that_nobody_is_signed_in(box: sandbox.Box) -> None:
+    """Not that the key file is missing, which was just deleted, and which no backup should bring back."""
+    box.sign_in()
+    paths = box.workplace().paths
+    with secret_store.ProfileLock(paths):
+        os.unlink(paths.key_file)
+        moving_on = box.start("store", "move", "--to", sandbox.HONEST)
+        time.sleep(1)
+        secret_store.remove_sign_in(paths)
+    result = moving_on.finish()
+    assert result.status == 4, result
+    assert "nobody is signed in" in result.lines("error")[0]
 
 
 def test_a_move_waits_for_no_sign_in_that_takes_minutes(box: sandbox.Box) -> None:

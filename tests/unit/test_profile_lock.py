@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent import futures
 from typing import TYPE_CHECKING
 
 import conftest
@@ -129,6 +130,13 @@ def test_a_lock_can_be_used_again_and_names_its_descriptors(profile: paths.Profi
                 lock.try_acquire()
         assert not lock.held
     lock.release()
+
+
+def test_a_child_keeps_no_lock_of_another_thread(profile: paths.ProfilePaths) -> None:
+    """It would keep that profile busy for as long as it runs, or fail over a descriptor that was closed meanwhile."""
+    with secret_store.ProfileLock(profile), futures.ThreadPoolExecutor(1) as pool:
+        assert len(secret_store.held_descriptors()) == 1
+        assert pool.submit(secret_store.held_descriptors).result() == ()
 
 
 def test_a_copy_of_the_descriptor_in_a_forked_process_does_not_keep_the_lock(profile: paths.ProfilePaths) -> None:
