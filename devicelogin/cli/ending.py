@@ -211,7 +211,7 @@ def go_on_unless_ended() -> None:
 
 def see_it_through() -> None:
     """Let no signal end the command any more: what it was for is done and cannot be undone, and the rest has deadlines."""
-    for name in _CAUGHT:
+    for name in (*_CAUGHT, "SIGALRM"):  # by which one comes that was put off
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _do_nothing)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 LINGER = "loginctl enable-linger"
 
+#: What is to be done where the files of a sign-in do not stay?
+_MOVE = "keep it on a disk: export DEVICELOGIN_HOME=/a/directory/on/a/disk, then devicelogin login"
+
 _SECRET_SERVICE = ("keyring.backends.SecretService.", "keyring.backends.libsecret.")
 _KWALLET = "keyring.backends.kwallet."
 
@@ -41,9 +44,6 @@ class Outlooks:
 
     after_logout: Outlook
     after_reboot: Outlook
-
-
-_MOVE = "keep it on a disk: export DEVICELOGIN_HOME=/a/directory/on/a/disk, then devicelogin login"
 
 
 def of_sign_in(
