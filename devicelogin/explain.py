@@ -34,6 +34,14 @@ _SIGN_IN_AGAIN = frozenset(
     {"invalid_grant", "interaction_required", "login_required", "consent_required", "account_selection_required"}
 )
 _NOT_THIS_APP = frozenset({"invalid_client", "unauthorized_client", "unsupported_grant_type"})
+_NOT_THIS_REQUEST = frozenset(
+    {"invalid_scope", "invalid_resource", "invalid_target", "invalid_request", "invalid_tenant"}
+)
+
+#: Which errors are OAuth's, whatever else is said (RFC 6749 5.2, RFC 8628 3.5, RFC 8707 2, OpenID Connect Core 3.1.2.6, Entra)?
+OAUTH_ERRORS = frozenset({"authorization_pending", "bad_verification_code"}).union(
+    TRANSIENT, _EXPIRED, _DECLINED, _SIGN_IN_AGAIN, _NOT_THIS_APP, _NOT_THIS_REQUEST
+)
 
 
 @models.record
@@ -245,7 +253,7 @@ def refresh_refused(refusal: Refusal, *, profile: str, who: str) -> errors.Devic
     hint = known.hint if known else _again(profile)
     if refusal.error in _NOT_THIS_APP and not (known and known.admin):
         return _make(errors.ConfigError, refusal, words, known.hint if known else _by_error(refusal, profile))
-    if refusal.error in {"invalid_scope", "invalid_resource", "invalid_target", "invalid_request", "invalid_tenant"}:
+    if refusal.error in _NOT_THIS_REQUEST:
         return _make(
             errors.ConfigError,
             refusal,

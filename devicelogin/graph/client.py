@@ -144,7 +144,7 @@ class GraphClient:
         waited, tries = 0.0, 0
         while True:
             answer = self._send(method, url, checked, body)
-            if 200 <= answer.status < 300 or answer.status == 304:
+            if answer.status < 300 or answer.status == 304:
                 return _accepted(answer)
             with answer:
                 error = self._error(answer, method)

@@ -8,7 +8,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from devicelogin import errors
+from devicelogin import errors, explain
 
 if TYPE_CHECKING:
     from devicelogin.http_session import JsonAnswer
@@ -24,17 +24,6 @@ DEFAULT_TOKEN_LIFETIME = 600
 
 #: With which HTTP statuses do token endpoints refuse (Entra also with 200)?
 _OAUTH_STATUSES = frozenset({200, 400, 401, 403, 428})
-
-#: Which errors are OAuth's, whatever the status (RFC 6749 5.2, RFC 8628 3.5, RFC 8707 2, OpenID Connect Core 3.1.2.6, Entra)?
-_OAUTH_ERRORS = frozenset(
-    {
-        *("invalid_request", "invalid_client", "invalid_grant", "invalid_scope", "invalid_target", "invalid_resource"),
-        *("invalid_tenant", "unauthorized_client", "unsupported_grant_type", "access_denied", "authorization_declined"),
-        *("authorization_pending", "slow_down", "expired_token", "code_expired", "bad_verification_code"),
-        *("interaction_required", "login_required", "consent_required", "account_selection_required"),
-        *("temporarily_unavailable", "server_error"),
-    }
-)
 
 #: Exceptions by which MSAL says that it cannot read an answer.
 UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
@@ -83,9 +72,8 @@ def clean_token_answer(body: dict[str, Any], answer: JsonAnswer) -> None:
         if not isinstance(body["error"], str):
             body["error"] = "unknown_error"
         return
-    if (
-        not 200 <= answer.status < 300
-    ):  # RFC 6749 section 5.1 says 200; but whoever sends 201 has used up the code for it
+    # RFC 6749 section 5.1 says 200; but whoever sends 201 has used up the code for it.
+    if not 200 <= answer.status < 300:
         raise _of_another(answer, "a token")
     kind = body.get("token_type")
     token = body.get("access_token")
@@ -116,7 +104,7 @@ def _check_speaker(body: dict[str, Any], answer: JsonAnswer, asked: str) -> None
     also use 403, Google 428). It would be wrong to give a sign-in up for a server that is being restarted.
     """
     error = body.get("error")
-    if error is None or (isinstance(error, str) and error in _OAUTH_ERRORS):
+    if error is None or (isinstance(error, str) and error in explain.OAUTH_ERRORS):
         return
     is_phrase = isinstance(error, str) and error.lower() == _phrase(answer.status)
     if answer.status not in _OAUTH_STATUSES or is_phrase:
