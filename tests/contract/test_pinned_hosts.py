@@ -107,7 +107,7 @@ def test_a_logout_revokes_though_the_keys_have_moved(box: sandbox.Box, other: Em
     box.sign_in(oidc_issuer=box.emulator.oidc_issuer, graph_root=None)
     forget_provider(box, "two days")
     box.emulator.script("discovery", [moved(box, other, "jwks_uri", "certs", where)])
-    assert "revoked at the provider" in box.run("logout").err
+    assert ", and revoked at the provider" in box.run("logout").err
     assert not other.requests
 
 
@@ -120,7 +120,7 @@ def test_hosts_that_were_named_at_the_login_are_used(box: sandbox.Box) -> None:
     forget_provider(box, "missing")
     box.emulator.script("discovery", [spread])
     assert box.run("token", "--force-refresh").status == 0
-    assert "revoked at the provider" in box.run("logout").err
+    assert ", and revoked at the provider" in box.run("logout").err
 
 
 def test_a_retry_sends_no_token_of_a_new_sign_in_to_the_old_graph(box: sandbox.Box, other: Emulator) -> None:
