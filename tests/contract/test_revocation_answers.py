@@ -25,7 +25,7 @@ def _logged_out(box: sandbox.Box, answer: Fault) -> str:
 def test_every_2xx_is_a_revocation_whatever_its_body(box: sandbox.Box, status: int) -> None:
     """It is told as one, and nothing is said to stay valid."""
     said = _logged_out(box, Fault.status(status))
-    assert "revoked at the provider" in said
+    assert ", and revoked at the provider" in said
     assert "could not be revoked" not in said
 
 

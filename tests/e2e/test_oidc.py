@@ -47,7 +47,7 @@ def test_the_story_at_a_plain_openid_provider(box: sandbox.Box) -> None:
     assert box.run("graph", "me").status == 78
     result = box.run("logout")
     assert result.status == 0
-    assert "revoked at the provider" in result.err
+    assert ", and revoked at the provider" in result.err
     revoked = [request.form["token"] for request in box.emulator.requests if request.endpoint == "revoke"]
     assert revoked == [box.refresh_tokens()[-1]]
 
@@ -89,7 +89,7 @@ def test_the_story_at_an_issuer_that_is_a_host_and_nothing_more(
     found = doctor_report.examined(box)
     assert (found.result.status, found.level("authority")) == (0, "green"), found.result
     result = box.run("logout")
-    assert "revoked at the provider" in result.err
+    assert ", and revoked at the provider" in result.err
     revoked = [request.form["token"] for request in box.emulator.requests if request.endpoint == "revoke"]
     assert revoked == [box.refresh_tokens()[-1]]
 
