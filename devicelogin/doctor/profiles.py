@@ -87,6 +87,7 @@ class Patient:
             return self._look_at_future_store()
         began = time.monotonic()
         store = self.work.open_store(self.sign_in)
+        times = secret_store.read_times(self.work.paths)
         try:
             record = store.load()
             store.probe()
@@ -98,6 +99,8 @@ class Patient:
             raise errors.LoginRequiredError(
                 f"the saved sign-in is not {_where(store.location)} any more", hint=hints.login(self.work.profile)
             )
+        if secret_store.is_older_copy(record, times):
+            return self.about.yellow("store", secret_store.OLDER_COPY, hint=hints.login(self.work.profile))
         seconds = f"{time.monotonic() - began:.1f} s"
         return self.about.green("store", f"{_where(store.location)}, read and tried in {seconds}; {store.protection}")
 

@@ -21,10 +21,19 @@ if TYPE_CHECKING:
     from devicelogin.secret_store.record import SavedSignIn, pack_record, unpack_record
     from devicelogin.secret_store.sealed_file import needs_other_key, remove_set_aside, set_aside
     from devicelogin.secret_store.selection import choose_store, keyring_location, open_store
-    from devicelogin.secret_store.sign_in import read_sign_in, read_times, remove_sign_in, write_sign_in, write_times
+    from devicelogin.secret_store.sign_in import (
+        OLDER_COPY,
+        is_older_copy,
+        read_sign_in,
+        read_times,
+        remove_sign_in,
+        write_sign_in,
+        write_times,
+    )
 
 _HOMES = {
     "KeySupply": "key_sources",
+    "OLDER_COPY": "sign_in",
     "ProfileLock": "lock",
     "SavedSignIn": "record",
     "SecretStore": "protocol",
@@ -32,6 +41,7 @@ _HOMES = {
     "choose_store": "selection",
     "held_descriptors": "lock",
     "is_of_keyring": "keyring_store",
+    "is_older_copy": "sign_in",
     "keyring_location": "selection",
     "needs_other_key": "sealed_file",
     "open_store": "selection",
@@ -47,6 +57,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "OLDER_COPY",
     "WAIT_SECONDS",
     "KeySupply",
     "ProfileLock",
@@ -55,6 +66,7 @@ __all__ = [
     "choose_store",
     "held_descriptors",
     "is_of_keyring",
+    "is_older_copy",
     "keyring_location",
     "needs_other_key",
     "open_store",

@@ -21,6 +21,9 @@ FORMAT_VERSION = 1
 #: Which moment is too late to be one (seconds since 1970; the year 3000)? Calendars end soon after.
 _TOO_LATE = 32_503_680_000
 
+#: What is said of a record that `is_older_copy` knows?
+OLDER_COPY = "the saved record is older than the last one that was saved here: it may have been restored from a backup"
+
 _STATES = frozenset({"pending", "saved"})
 
 
@@ -80,6 +83,14 @@ def read_times(paths: settings_paths.ProfilePaths) -> models.Times | None:
 def write_times(paths: settings_paths.ProfilePaths, times: models.Times) -> None:
     """Replace the file `times`. Raises StoreUnusableError where it cannot be written."""
     private_files.replace(paths.times, _encode(dataclasses.asdict(times)))
+
+
+def is_older_copy(record: models.SecretRecord, times: models.Times | None) -> bool:
+    """Tell whether `record` is of an earlier generation than the one that `times` knew, so that its token may be spent.
+
+    Without the profile's lock, `times` is to be read before the record: whoever saves writes them after it.
+    """
+    return times is not None and record.generation < times.generation
 
 
 class _NewerError(ValueError):

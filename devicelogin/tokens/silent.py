@@ -162,6 +162,8 @@ class SilentTokens:
         try:
             answer = self._refresh(saved, scopes, deadline=deadline, claims=wish.claims)
         except (errors.LoginRequiredError, errors.DeniedByPolicyError) as error:
+            if secret_store.is_older_copy(record, secret_store.read_times(self._paths)):
+                error.message += f"; {secret_store.OLDER_COPY}"
             # Other scopes may need a consent of their own; that says nothing about the sign-in.
             if not wish.scopes and wish.claims is None:
                 self._note_refusal(record.generation, error)
@@ -216,7 +218,9 @@ class SilentTokens:
         generation = record.generation
         try:
             if answer.refresh_token is not None:
-                generation += 1
+                known = secret_store.read_times(self._paths)
+                # Above every one in use, also where the record is an older copy that was put back.
+                generation = max(generation, known.generation if known is not None else 0) + 1
                 newer = dataclasses.replace(saved, credentials=answer.credentials)
                 store.save(secret_store.pack_record(newer, generation=generation))
             # The provider's clock if it said: it is right also where this machine's is not.
