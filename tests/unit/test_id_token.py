@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import warnings
 from typing import Any
 
 import jwt
@@ -216,6 +217,27 @@ def test_a_token_for_several_audiences_must_have_been_issued_to_us() -> None:
     assert check(signed(claims(aud=both, azp=CLIENT))).name == "Ada"
     refused(signed(claims(aud=both, azp=OTHER)))
     refused(signed(claims(aud=both)))
+
+
+def test_a_token_that_names_another_app_beside_one_audience_is_refused() -> None:
+    """OpenID Connect Core 3.1.3.7, 5: an `azp` that is there must be ours, also where `aud` alone would do."""
+    assert check(signed(claims(azp=CLIENT))).name == "Ada"
+    for audience in (CLIENT, [CLIENT]):
+        assert "another app" in refused(signed(claims(aud=audience, azp=OTHER))).message
+
+
+def test_a_short_rsa_key_is_no_key() -> None:
+    """RFC 7518 section 3.3: under 2048 bits whoever has time signs as the provider. One bit less is too few."""
+    for size in (1024, 2040):
+        short = rsa.generate_private_key(public_exponent=65537, key_size=size)
+        with pytest.raises(errors.BadAnswerError):
+            keys_of(published(short))
+        beside = keys_of(published(short), published(KEY, kid="k2"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what signs complains of such a key as well
+            token = signed(claims(), key=short)
+        assert "does not publish" in refused(token, known=beside).message
+    assert check(signed(claims(), kid="k1")).name == "Ada"
 
 
 def test_times_are_judged_by_the_moment_handed_in() -> None:

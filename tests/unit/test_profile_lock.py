@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent import futures
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import conftest
@@ -18,7 +19,6 @@ from devicelogin.settings import paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _HOLD = """
 import sys, time
@@ -158,6 +158,24 @@ def test_a_link_in_place_of_the_lock_is_78(profile: paths.ProfilePaths, tmp_path
     with pytest.raises(errors.ConfigError, match="is a link"):
         secret_store.ProfileLock(profile).acquire()
     assert (tmp_path / "target").read_text() == "precious"
+
+
+def test_a_lock_file_of_somebody_else_is_78(profile: paths.ProfilePaths) -> None:
+    """Who made it could hold its lock for ever, and what is no regular file locks nothing."""
+    os.makedirs(profile.state, mode=0o700)
+    os.mkfifo(profile.lock)
+    with pytest.raises(errors.ConfigError, match="not a regular file of yours"):
+        secret_store.ProfileLock(profile).acquire()
+    assert secret_store.held_descriptors() == ()
+    os.unlink(profile.lock)
+    Path(profile.lock).touch()
+    try:
+        os.chown(profile.lock, 12345, 12345)
+    except PermissionError:
+        pytest.skip("only root can give a file to somebody else")
+    with pytest.raises(errors.ConfigError, match="not a regular file of yours"):
+        secret_store.ProfileLock(profile).acquire()
+    assert secret_store.held_descriptors() == ()
 
 
 def test_the_lock_file_is_private_whatever_the_umask(profile: paths.ProfilePaths) -> None:
