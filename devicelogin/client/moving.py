@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from devicelogin import errors, hints, models, private_files, secret_store, settings
+from devicelogin import errors, hints, models, secret_store, settings
 from devicelogin.client import preparing, unfinished
 from devicelogin.tokens import cache_directory, silent
 
@@ -52,12 +52,12 @@ def move(work: Workplace, *, patient: bool = False, wait_seconds: float = WAIT_S
             if target is not None:
                 preparing.check_room(work, target, found)
                 found = _copied(work, found, target)
-            note = _write_profile(work, chosen.store.value, moved=target is not None)
-            found = _without_old_copy(work, found)
+            notes = _write_profile(work, chosen.store.value, moved=target is not None)
             if target is not None:
-                _forget_derived(work, found)
+                notes += _forget_derived(work, found)
+            found = _without_old_copy(work, found)
     protection = work.open_store(found).protection
-    return Outcome(sign_in=found, protection=protection, moved=target is not None, notes=(note,) if note else ())
+    return Outcome(sign_in=found, protection=protection, moved=target is not None, notes=notes)
 
 
 def _signed_in(work: Workplace, found: models.SignIn | None) -> models.SignIn:
@@ -155,22 +155,33 @@ def _without_old_copy(work: Workplace, found: models.SignIn) -> models.SignIn:
     return settled
 
 
-def _write_profile(work: Workplace, kind: str, *, moved: bool) -> str | None:
+def _write_profile(work: Workplace, kind: str, *, moved: bool) -> tuple[str, ...]:
     """Let the profile name the new store; return a remark where it cannot be written."""
     try:
         written = settings.read_profile(work.paths).values.get("store")
         if moved or written is not None:
             settings.write_profile(work.paths, {"store": kind})
     except errors.DeviceLoginError as error:
-        return f"the profile could not be written, so the next login may choose another store: {error.message}"
-    return None
+        return (f"the profile could not be written, so the next login may choose another store: {error.message}",)
+    return ()
 
 
-def _forget_derived(work: Workplace, found: models.SignIn) -> None:
-    """Delete the cached access tokens, which the new trace made void, and a key file that opens nothing any more."""
-    cache_directory.TokenCache(work.paths, spare=lambda: work.open_store(found, name="access")).clear()
-    if found.location.key != "file":
-        private_files.remove(work.paths.key_file)
+def _forget_derived(work: Workplace, found: models.SignIn) -> tuple[str, ...]:
+    """Delete the cached access tokens, which the new trace made void, and what is left of keys that open nothing any more.
+
+    What fails is a remark: the sign-in has been moved.
+    """
+    notes = []
+    try:
+        cache_directory.TokenCache(work.paths, spare=lambda: work.open_store(found, name="access")).clear()
+    except errors.DeviceLoginError as error:
+        notes.append(f"not all cached tokens could be deleted; none of them is used any more: {error.message}")
+    if found.location.key != "file" and (found.previous is None or found.previous.kind != "file"):
+        try:
+            secret_store.remove_key(work.paths)
+        except errors.DeviceLoginError as error:
+            notes.append(f"the key file, which opens nothing any more, could not be deleted: {error.message}")
+    return tuple(notes)
 
 
 def named(place: models.StoreLocation) -> str:

@@ -261,7 +261,12 @@ class _Login:
             except errors.DeviceLoginError as error:
                 self._observer.note(f"signed in, but the settings could not be written: {error.message}")
             cache = work.token_cache(chosen)
-            cache.clear()
+            try:
+                cache.clear()
+            except errors.DeviceLoginError as error:
+                self._observer.note(
+                    f"not all cached tokens could be deleted; none of them is used any more: {error.message}"
+                )
             cache.write(cache_directory.new_entry(work.paths, "", answer, min_valid=cache.min_valid))
         return saved
 
@@ -287,7 +292,10 @@ class _Login:
         self._options.saved()
         # The provider's clock if it said: it is right also where this machine's is not.
         now = int(answer.server_date if answer.server_date is not None else time.time())
-        secret_store.write_times(paths, models.Times(generation=generation, made=now, last_refreshed=now))
+        try:
+            secret_store.write_times(paths, models.Times(generation=generation, made=now, last_refreshed=now))
+        except errors.DeviceLoginError as error:  # the person has approved, and the sign-in is saved
+            self._observer.note(f"it could not be noted how old this sign-in is: {error.message}")
         secret_store.write_sign_in(paths, dataclasses.replace(done, previous=sign_in.previous))
         if self._has_deleted_old_secret(sign_in):
             secret_store.write_sign_in(paths, done)
@@ -296,16 +304,19 @@ class _Login:
     def _has_deleted_old_secret(self, sign_in: models.SignIn) -> bool:
         """Delete the secret in the place that is left; False: it is still there, and has to stay traced."""
         work = self._work
-        secret_store.remove_set_aside(work.paths)
-        if sign_in.previous is None or work.given_store is not None:
-            return True
         try:
-            unfinished.delete_left(work, sign_in.previous, sign_in)
+            secret_store.remove_set_aside(work.paths)
+            if work.given_store is not None:
+                return True
+            if sign_in.previous is not None:
+                unfinished.delete_left(work, sign_in.previous, sign_in)
+            if sign_in.location.kind != "file":
+                secret_store.remove_key(work.paths)  # of a sign-in that was killed before it had written its trace
         except errors.DeviceLoginError as error:
             self._observer.note(
                 f"the old saved sign-in could not be deleted and stays until the next login or logout: {error.message}"
             )
-            return False
+            return sign_in.previous is None
         return True
 
     def _next_generation(self) -> int:

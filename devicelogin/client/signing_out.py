@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import os
 from typing import TYPE_CHECKING
 
 from devicelogin import clock, errors, explain, hints, models, private_files, secret_store
+from devicelogin.client import preparing
+from devicelogin.tokens import cache_directory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from devicelogin.client.workplace import Workplace
 
 #: How long may a provider take to revoke (seconds)? The secret here is deleted whether or not it answers.
@@ -16,6 +22,9 @@ REVOKE_SECONDS = 20.0
 
 #: Where does Entra end sessions, since it revokes no single refresh token?
 _ENTRA_PAGE = "https://mysignins.microsoft.com (Sign out everywhere)"
+
+#: Where does a sealed record lie, however it was sealed?
+_SEALED = models.StoreLocation(kind="file", key="file", bind="none")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,70 +39,99 @@ class Outcome:
 def logout(work: Workplace) -> Outcome:
     """End the sign-in of the profile. Safe to repeat.
 
-    Raises StoreUnusableError where the secret or a cached token could not be deleted; what is left is then still traced,
-    so that a second run can finish.
+    The refresh token goes first, then all that is derived from it (design decision D23). What fails stops nothing else: at
+    the end one error names all that is left. The trace stays only where a store may still hold a secret, so that a second
+    run can finish. Raises StoreUnusableError and others of the family; DataBadError where a newer version wrote the trace.
     """
     with secret_store.ProfileLock(work.paths):
         notes: list[str] = []
-        try:
-            sign_in = secret_store.read_sign_in(work.paths)
-        except errors.DataBadError as error:
-            if error.code == "newer_version":
-                raise
-            notes.append(error.message)
-            sign_in = None
-            _delete_from_keyring(work)
-        # The cached access tokens first: without its trace the place of the spare ones would be forgotten.
-        _clear_cached(work, sign_in)
-        if sign_in is None:
-            _delete_untraced(work)
-            return Outcome(notes=tuple(notes))
-        revoked = _revoke(work, sign_in, notes)
-        for location in (sign_in.location, sign_in.previous):
-            if location is not None:
-                work.open_store(dataclasses.replace(sign_in, location=location)).delete()
-        _delete_rest(work)
-    return Outcome(account=sign_in.account, revoked=revoked, notes=tuple(notes))
-
-
-def _delete_rest(work: Workplace) -> None:
-    """Delete what is left when the secrets are gone, the trace last."""
-    secret_store.remove_set_aside(work.paths)
-    private_files.remove(work.paths.key_file)  # it opens nothing any more
-    private_files.remove(work.paths.provider)
-    private_files.remove(work.paths.login_needed)  # who is told again when a job fails from now on
-    private_files.remove(work.paths.remote_login)
-    secret_store.remove_sign_in(work.paths)
-
-
-def _clear_cached(work: Workplace, sign_in: models.SignIn | None) -> None:
-    from devicelogin.tokens import cache_directory
-
-    spare = work.open_store(sign_in, name="access") if sign_in is not None and work.given_store is None else None
-    cache_directory.TokenCache(work.paths, spare=lambda: spare).clear()
-
-
-def _delete_from_keyring(work: Workplace) -> None:
-    """Delete what the keyring holds for a trace that cannot be read: the names of its items are fixed.
-
-    A sealed record beside the trace says that it was kept there, and a keyring that cannot be asked is then no reason to
-    stop. Else it is: raises StoreUnusableError, and the trace stays so that a second run can finish.
-    """
-    location = secret_store.keyring_location(work.paths, service=work.keyring_service)
-    try:
+        failures = _Failures()
+        sign_in, is_readable = _read_trace(work, notes)
+        revoked = sign_in is not None and _revoke(work, sign_in, notes)
+        places = _places(work, sign_in, is_readable=is_readable)
+        has_gone = True
         for name in ("record", "access"):
-            secret_store.open_store(location, work.paths, name=name).delete()
-    except errors.StoreUnusableError:
-        if private_files.read(work.paths.record) is None:
+            for place in places:
+                has_gone &= failures.tried(_delete, work, place, name)
+        _delete_rest(work, failures)
+        if has_gone:
+            failures.tried(secret_store.remove_sign_in, work.paths)
+        elif sign_in is not None and is_readable:
+            # Anew: a cached token that could not be deleted then belongs to no trace, and nobody is given it.
+            failures.tried(secret_store.write_sign_in, work.paths, sign_in)
+        failures.raise_first(notes)
+    return Outcome(account=sign_in.account if sign_in is not None else None, revoked=revoked, notes=tuple(notes))
+
+
+class _Failures:
+    """What went wrong in a row of things that are all to be done."""
+
+    def __init__(self) -> None:
+        self._met: list[errors.DeviceLoginError] = []
+
+    def tried(self, action: Callable[..., object], *arguments: object) -> bool:
+        """Do `action` and tell whether that worked."""
+        try:
+            action(*arguments)
+        except errors.DeviceLoginError as error:
+            self._met.append(error)
+            return False
+        except OSError as error:
+            what = f"cannot delete {error.filename or 'a file of the sign-in'}: {error.strerror}"
+            self._met.append(errors.StoreUnusableError(what, hint="mend that, then run the command again"))
+            return False
+        return True
+
+    def raise_first(self, notes: list[str]) -> None:
+        """Raise the first failure, which is the gravest because secrets go first; its detail has the others, and `notes`."""
+        if not self._met:
+            return
+        first, *others = self._met
+        words = [first.detail, *(other.message for other in others if other.message != first.message), *notes]
+        first.detail = "; ".join(dict.fromkeys(word for word in words if word)) or None
+        raise first
+
+
+def _read_trace(work: Workplace, notes: list[str]) -> tuple[models.SignIn | None, bool]:
+    """Return the trace, else what a sealed record says, whose place is fixed; and whether a trace that is there is readable."""
+    is_readable = True
+    try:
+        found = secret_store.read_sign_in(work.paths)
+    except errors.DeviceLoginError as error:
+        if error.code == "newer_version":
             raise
+        notes.append(error.message)
+        found, is_readable = None, False
+    if found is None and work.given_store is None:
+        store = secret_store.open_store(_SEALED, work.paths, supply=work.key_supply)
+        with contextlib.suppress(errors.DeviceLoginError):
+            found = preparing.sign_in_of_record(work, store)
+    return found, is_readable
 
 
-def _delete_untraced(work: Workplace) -> None:
-    """Without a trace there can only be a sealed record of a trace that was damaged: it lies at a fixed place."""
-    location = models.StoreLocation(kind="file", key="file", bind="none")
-    for name in ("record", "access"):
-        secret_store.open_store(location, work.paths, name=name).delete()
-    _delete_rest(work)
+def _places(work: Workplace, sign_in: models.SignIn | None, *, is_readable: bool) -> list[models.StoreLocation]:
+    """Return where secrets of this profile may lie."""
+    named = [] if sign_in is None else [sign_in.location, sign_in.previous]
+    places = [place for place in named if place is not None and place.kind != "file"]
+    # A sealed record beside a trace that cannot be read says that it was kept there. A keyring that cannot be asked is
+    # then no reason to stop. Else it is: the trace stays, so that a second run can finish.
+    if not is_readable and not os.path.lexists(work.paths.record):
+        places.append(secret_store.keyring_location(work.paths, service=work.keyring_service))
+    return [*places, _SEALED]
+
+
+def _delete(work: Workplace, place: models.StoreLocation, name: str) -> None:
+    if name == "record" and work.given_store is not None:
+        work.given_store.delete()
+    secret_store.open_store(place, work.paths, name=name).delete()
+
+
+def _delete_rest(work: Workplace, failures: _Failures) -> None:
+    """Delete what is left when the secrets are gone, but for the trace."""
+    failures.tried(cache_directory.TokenCache(work.paths).clear)
+    failures.tried(secret_store.remove_key, work.paths)  # it opens nothing any more
+    for path in (work.paths.provider, work.paths.login_needed, work.paths.remote_login):
+        failures.tried(private_files.remove, path)
 
 
 def _revoke(work: Workplace, sign_in: models.SignIn, notes: list[str]) -> bool:
@@ -101,17 +139,23 @@ def _revoke(work: Workplace, sign_in: models.SignIn, notes: list[str]) -> bool:
     if not sign_in.is_oidc:
         notes.append(f"Entra cannot revoke one sign-in; to end all of them, everywhere: {_ENTRA_PAGE}")
         return False
-    try:
-        return _revoked(work, sign_in)
-    except errors.DeviceLoginError as error:
-        detail = f" ({error.detail})" if error.detail else ""
-        notes.append(
-            f"it could not be revoked at the provider, where it stays valid until it expires: {error.message}{detail}"
-        )
-        return False
+    revoked = False
+    for place in (sign_in.location, sign_in.previous):
+        if place is None:
+            continue
+        try:
+            revoked |= _revoked(work, dataclasses.replace(sign_in, location=place))
+        except (errors.DeviceLoginError, OSError) as error:
+            why = error.message if isinstance(error, errors.DeviceLoginError) else str(error.strerror)
+            detail = f" ({error.detail})" if isinstance(error, errors.DeviceLoginError) and error.detail else ""
+            notes.append(
+                f"it could not be revoked at the provider, where it stays valid until it expires: {why}{detail}"
+            )
+    return revoked
 
 
 def _revoked(work: Workplace, sign_in: models.SignIn) -> bool:
+    """Revoke the token of the record that lies where `sign_in` says; tell whether there was one."""
     from devicelogin import authority  # only who revokes needs what speaks HTTP
 
     record = work.open_store(sign_in).load()

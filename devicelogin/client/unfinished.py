@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 from typing import TYPE_CHECKING
 
-from devicelogin import errors, hints, models, private_files, secret_store
+from devicelogin import errors, hints, models, secret_store
 
 if TYPE_CHECKING:
     from devicelogin.client.workplace import Workplace
@@ -78,7 +78,7 @@ def delete_left(work: Workplace, left: models.StoreLocation, kept: models.SignIn
         return
     work.open_store(there, name="access").delete()
     if left.kind == "file" and kept.location.kind != "file":
-        private_files.remove(work.paths.key_file)  # it opens nothing any more
+        secret_store.remove_key(work.paths)  # it opens nothing any more
 
 
 def take_back(work: Workplace, store: secret_store.SecretStore, old: models.SignIn | None) -> None:

@@ -14,6 +14,7 @@ Names resolve on first use: who only waits for the lock imports neither stores n
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from devicelogin.secret_store.key_file import remove_key
     from devicelogin.secret_store.key_sources import KeySupply
     from devicelogin.secret_store.keyring_store import is_of_keyring
     from devicelogin.secret_store.lock import WAIT_SECONDS, ProfileLock, held_descriptors
@@ -48,6 +49,7 @@ _HOMES = {
     "pack_record": "record",
     "read_sign_in": "sign_in",
     "read_times": "sign_in",
+    "remove_key": "key_file",
     "remove_set_aside": "sealed_file",
     "remove_sign_in": "sign_in",
     "set_aside": "sealed_file",
@@ -73,6 +75,7 @@ __all__ = [
     "pack_record",
     "read_sign_in",
     "read_times",
+    "remove_key",
     "remove_set_aside",
     "remove_sign_in",
     "set_aside",

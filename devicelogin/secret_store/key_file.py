@@ -64,3 +64,12 @@ class KeyFile:
         """Make the file where there is none. Two at once end with one key."""
         if not os.path.lexists(self._path):
             private_files.create(self._path, os.urandom(32).hex().encode("ascii") + b"\n")
+
+
+def remove_key(paths: settings_paths.ProfilePaths) -> None:
+    """Delete the key file of a profile and what crashes left of one; no error if there is none. Raises StoreUnusableError.
+
+    A crash while a key is made leaves it under a second name as well.
+    """
+    private_files.remove(paths.key_file)
+    private_files.sweep(os.path.dirname(paths.key_file))

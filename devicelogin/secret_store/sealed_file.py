@@ -129,7 +129,8 @@ class SealedFile:
         Sweeps what killed writers left. Raises StoreUnusableError.
         """
         with self._plain_hints():
-            private_files.sweep(self._paths.state)
+            for directory in (self._paths.state, os.path.dirname(self._paths.key_file)):
+                private_files.sweep(directory)
             content, check = self._sealed(record)
             private_files.replace(self._path, content, check=check)
 

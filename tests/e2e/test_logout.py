@@ -1,0 +1,199 @@
+"""`devicelogin logout`: the refresh token first, whatever else fails, and everything that is left is named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+import sandbox
+
+from devicelogin import errors
+from devicelogin.client import signing_out
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def box() -> Iterator[sandbox.Box]:
+    with sandbox.opened() as opened:
+        yield opened
+
+
+def record(box: sandbox.Box) -> Path:
+    return box.state / "default" / "record"
+
+
+def key(box: sandbox.Box) -> Path:
+    return box.config / "keys" / "default.key"
+
+
+def block(path: Path) -> None:
+    """Put a directory that is not empty where a file of ours is to be: nobody, root included, can unlink that."""
+    path.unlink(missing_ok=True)
+    (path / "in-the-way").mkdir(parents=True)
+
+
+#: What can be in the way, as the path of a file of ours below the home of the sandbox.
+IN_THE_WAY = {
+    "cached token": "runtime/default/own",
+    "key": "config/keys/default.key",
+    "provider": "state/default/provider",
+    "login-needed": "state/default/login-needed",
+    "remote-login": "state/default/remote-login",
+    "times": "state/default/times",
+}
+
+
+@pytest.mark.parametrize("blocked", IN_THE_WAY)
+def test_the_refresh_token_is_revoked_and_deleted_whatever_else_cannot_be(box: sandbox.Box, blocked: str) -> None:
+    """One thing that cannot be deleted, each in turn: the secret is revoked and gone, the rest too; what is left is named."""
+    box.login(oidc_issuer=box.emulator.oidc_issuer)
+    every = set(IN_THE_WAY.values())
+    if blocked == "key":  # without it the record cannot be opened, and so not be revoked
+        shutil.copytree(box.config / "keys", box.home / "keys")
+    block(box.home / "all" / IN_THE_WAY[blocked])
+    result = box.run("logout")
+    assert not record(box).exists()
+    assert box.emulator.count("revoke") == (blocked != "key"), result
+    left = {path for path in every if (box.home / "all" / path).is_file()}
+    assert not left, result
+    assert result.status in {0, 73}, result
+    assert (result.status == 73) == (str(box.home / "all" / IN_THE_WAY[blocked]) in result.err), result
+    assert box.run("token").status == 4
+
+
+def test_a_cached_token_that_cannot_be_deleted_is_a_remark_of_a_new_sign_in(box: sandbox.Box) -> None:
+    """The person has approved; the old token belongs to no sign-in any more."""
+    box.login()
+    block(box.runtime / "default" / "own")
+    result = box.login("--replace")
+    assert "not all cached tokens could be deleted" in result.err
+    box.check_works()
+
+
+def test_all_failures_are_in_one_error_and_a_second_run_finishes(box: sandbox.Box) -> None:
+    """The gravest one first, the others in its detail; once the way is free nothing is left."""
+    box.login()
+    for blocked in ("cached token", "key", "provider"):
+        block(box.home / "all" / IN_THE_WAY[blocked])
+    with pytest.raises(errors.StoreUnusableError) as caught:
+        signing_out.logout(box.workplace())
+    said = f"{caught.value.message} {caught.value.detail}"
+    for blocked in ("cached token", "key", "provider"):
+        assert str(box.home / "all" / IN_THE_WAY[blocked]) in said
+        shutil.rmtree(box.home / "all" / IN_THE_WAY[blocked])
+    assert box.run("logout").status == 0
+    assert not key(box).exists()
+
+
+def test_a_store_that_keeps_its_secret_keeps_the_trace_and_gives_no_cached_token(box: sandbox.Box) -> None:
+    """A second run can finish, and what was cached for that sign-in is not handed out in between."""
+    box.login()
+    block(record(box))
+    block(box.runtime / "default" / "own")
+    result = box.run("logout")
+    assert result.status == 73, result
+    assert (box.state / "default" / "sign-in").exists()
+    assert not key(box).exists()
+    assert box.run("token").status != 0
+    shutil.rmtree(record(box))
+    shutil.rmtree(box.runtime / "default" / "own")
+    assert box.run("logout").status == 0
+    assert not (box.state / "default" / "sign-in").exists()
+
+
+def test_one_profile_that_cannot_be_signed_out_does_not_keep_the_others(box: sandbox.Box) -> None:
+    """`logout --all`: every profile is tried, and each failure names its profile."""
+    for profile in ("a", "b", "c"):
+        box.login("--profile", profile)
+    block(box.state / "a" / "record")
+    block(box.state / "b" / "sign-in")
+    result = box.run("logout", "--all")
+    assert result.status == 73, result
+    assert "profile a" in result.err
+    for profile in ("b", "c"):
+        assert not (box.state / profile / "record").exists()
+        assert not (box.config / "keys" / f"{profile}.key").exists()
+
+
+def test_a_logout_without_a_trace_revokes_what_a_sealed_record_says(box: sandbox.Box) -> None:
+    """Its place is fixed: a trace that was lost or damaged does not keep the token alive."""
+    for content in (None, "{", '{"format_version": 1}'):
+        box.login("--replace", oidc_issuer=box.emulator.oidc_issuer)
+        trace = box.state / "default" / "sign-in"
+        trace.unlink()
+        if content is not None:
+            trace.write_text(content)
+            trace.chmod(0o600)
+        before = box.emulator.count("revoke")
+        result = box.run("logout")
+        assert result.status == 0, result
+        assert box.emulator.count("revoke") == before + 1, result
+        assert not record(box).exists()
+
+
+def test_stored_access_tokens_are_deleted_where_there_is_no_memory_for_them() -> None:
+    """They lie sealed beside the record, and go with it."""
+    with sandbox.opened_on_disk() as box:
+        box.login()
+        box.token()
+        assert (box.state / "default" / "record-access").exists()
+        assert box.run("logout").status == 0
+        assert sorted(os.listdir(box.state / "default")) == ["lock", "login-lock"]
+
+
+def test_stored_access_tokens_are_deleted_from_a_keyring() -> None:
+    """They lie beside the record there as well."""
+    with sandbox.opened_on_disk() as box:
+        box.give_odd_keyrings()
+        box.login(store=sandbox.HONEST)
+        box.token()
+        assert any("access" in name for name in box.odd_items())
+        assert box.run("logout").status == 0
+        assert not box.odd_items()
+
+
+def test_a_key_that_was_being_made_when_its_process_was_killed_leaves_no_second_name(box: sandbox.Box) -> None:
+    """Between the link of a new key file and the end of its first name: the next login and a logout delete that."""
+    for end in ("login", "logout"):
+        box.login("--replace")
+        second = box.config / "keys" / ".new-default.key-0123456789ab"
+        os.link(key(box), second)
+        if end == "login":
+            box.login("--replace")
+        else:
+            assert box.run("logout").status == 0
+        assert not second.exists(), end
+
+
+def test_a_key_of_a_sign_in_that_was_killed_does_not_stay_beside_a_keyring(box: sandbox.Box) -> None:
+    """The key file is made before the trace; a login into a keyring deletes one that opens nothing."""
+    box.give_odd_keyrings()
+    box.emulator.approve_next()
+    box.login()
+    for name in ("record", "sign-in", "times"):
+        (box.state / "default" / name).unlink()
+    assert key(box).exists()
+    box.login(store=sandbox.HONEST)
+    assert not key(box).exists()
+    box.check_works()
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="nothing is closed to root")
+def test_a_logout_of_a_plain_user_whose_cache_directory_was_closed_deletes_the_secret(box: sandbox.Box) -> None:
+    """Mode 0 on the directory of cached tokens: the refresh token is gone; whatever is said, it is not 70."""
+    box.login()
+    closed = box.runtime / "default"
+    closed.chmod(0)
+    try:
+        result = box.run("logout")
+        assert result.status in {0, 73}, result
+        assert not record(box).exists()
+        assert not (box.state / "default" / "sign-in").exists()
+    finally:
+        if closed.exists():
+            closed.chmod(0o700)
