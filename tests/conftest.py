@@ -122,6 +122,22 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) else None
 
 
+#: How the reasons begin of what an ordinary user cannot do, and root must.
+ONLY_ROOT = "only root can "
+REFUSED = "no namespace can be made here: "
+
+
+def need_root(deed: str) -> None:
+    """Skip the test where whoever runs it is not root, who alone can do the `deed`."""
+    if os.geteuid() != 0:
+        pytest.skip(f"{ONLY_ROOT}{deed}")
+
+
+def only_root(deed: str) -> pytest.MarkDecorator:
+    """Return the mark of tests that `need_root` for all they do."""
+    return pytest.mark.skipif(os.geteuid() != 0, reason=f"{ONLY_ROOT}{deed}")
+
+
 def need(*programs: str) -> None:
     """Skip the test where one of `programs` is missing; in CI a missing real part is a failure."""
     missing = [program for program in programs if shutil.which(program) is None]
@@ -133,10 +149,12 @@ def need(*programs: str) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """With CI=true a skipped test fails the run, whoever skipped it and why."""
+    """With CI=true a skipped test fails the run, whoever skipped it and why, but for what an ordinary user cannot do."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") != "true" or reporter is None or session.exitstatus != pytest.ExitCode.OK:
         return
-    if reporter.stats.get("skipped"):
-        reporter.write_line("with CI=true every test must run, and some were skipped")
+    reasons = [report.longrepr[2].removeprefix("Skipped: ") for report in reporter.stats.get("skipped", [])]
+    excuses = () if os.geteuid() == 0 else (ONLY_ROOT, REFUSED)
+    if unexcused := [reason for reason in reasons if not reason.startswith(excuses)]:
+        reporter.write_line(f"with CI=true every test must run, and these were skipped: {'; '.join(unexcused)}")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -20,6 +20,7 @@ import time
 from typing import TYPE_CHECKING
 
 import conftest
+import namespace
 import pytest
 import sandbox
 
@@ -39,7 +40,8 @@ class CronMachine:
     """The machine of one sandbox. `spool` holds the crontabs."""
 
     def __init__(self, box: sandbox.Box, *, lingers: bool = False, has_systemd: bool = False) -> None:
-        conftest.need("unshare", "mount", "crontab")
+        conftest.need("crontab")
+        self._words = namespace.mounting(_SCRIPT, box.home / "machine")
         self._box = box
         self._root = box.home / "machine"
         self.spool = self._root / "var" / "spool" / "cron" / "crontabs"
@@ -59,8 +61,7 @@ class CronMachine:
     @property
     def before(self) -> list[str]:
         """The words before a command that is to see this machine."""
-        namespace = ["unshare", "--mount"] + ([] if os.getuid() == 0 else ["--map-root-user"])
-        return [*namespace, "sh", "-c", _SCRIPT, str(self._root)]
+        return self._words
 
     def run(self, *arguments: str, **variables: str | None) -> sandbox.Result:
         """Run `devicelogin ARGUMENTS` on this machine."""

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 import conftest
 import jeepney
-import pytest
+import namespace
 import sandbox
 import secretstorage
 import session_bus
@@ -68,7 +68,7 @@ class Machine:
         self._session: list[subprocess.Popen[bytes]] = []
         (directory / "passwd").write_text(f"root:x:0:0::{self.box.home}:/bin/sh\nmessagebus:x:100:100::/:/bin/false\n")
         self._holder = subprocess.Popen(
-            ["unshare", "--mount", "sh", "-c", _NAMESPACE, "sh", str(directory)],
+            namespace.mounting(_NAMESPACE, "sh", directory),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -226,8 +226,7 @@ class Machine:
 def started(*, lingers: bool = False) -> Iterator[Machine]:
     """Start a machine whose user's services go on without a session, or do not. Skips the test without root."""
     conftest.need("unshare", "nsenter", "mount", "dbus-daemon", "gnome-keyring-daemon")
-    if os.getuid() != 0:
-        pytest.skip("only root may put another /run/user and /etc/passwd over this machine's")
+    conftest.need_root("put another /run/user and /etc/passwd over this machine's")
     directory = Path(tempfile.mkdtemp(prefix="dl-", dir=sandbox.disk()))
     try:
         with sandbox.emulator_in(str(directory), interval=0) as emulator:
@@ -237,4 +236,4 @@ def started(*, lingers: bool = False) -> Iterator[Machine]:
             finally:
                 machine.end()
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        sandbox.remove(directory)

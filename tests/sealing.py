@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
+
+import sandbox
 
 from devicelogin import models
 from devicelogin.secret_store import key_credential, key_sources, sealed_file
@@ -40,7 +41,7 @@ def profile_paths(home: Path, profile: str = "default") -> paths.ProfilePaths:
 def give_credential(home: Path, content: bytes = KEY, name: str = key_credential.ID) -> dict[str, str]:
     """Make a directory as systemd makes it for a unit, and return the environment that names it."""
     directory = home / "credentials"
-    shutil.rmtree(directory, ignore_errors=True)
+    sandbox.remove(directory)
     directory.mkdir(mode=0o700)
     file = directory / name
     file.write_bytes(content)

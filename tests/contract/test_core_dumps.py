@@ -63,9 +63,9 @@ def test_a_login_that_waits_may_leave_no_core() -> None:
 
 
 @linux_only
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
 def test_everything_works_for_a_user_whose_process_is_not_dumpable() -> None:
     """Its /proc/self belongs to root then: mounts are still seen, so tokens are cached in memory, and children start."""
+    conftest.need_root("become somebody else")
     conftest.need("setpriv")
     with sandbox.opened() as box:
         for path in (box.home, *box.home.rglob("*")):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import sandbox
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="crontab is set-group-id, and a user namespace has one group")
+pytestmark = conftest.only_root("use crontab in a namespace: it is set-group-id, and those of users have one group")
 
 OTHERS = b"""# mine
 MAILTO="ops@contoso.example"

@@ -60,10 +60,10 @@ def test_a_link_in_the_place_of_a_directory_of_ours_is_refused(box: sandbox.Box,
     is_refused(box, path, "is a link")
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
 @pytest.mark.parametrize("place", PLACES)
 def test_a_directory_of_somebody_else_is_refused(box: sandbox.Box, place: str) -> None:
     """At every level."""
+    conftest.need_root("give a directory away")
     path = box.home / "all" / place
     os.chown(path, 12345, 12345)
     is_refused(box, path, "12345")
@@ -93,9 +93,9 @@ def test_the_outermost_directory_may_be_a_link(variables: Callable[[Path], dict[
         assert box.run("token", "--force-refresh", **variables(box.home)).status == 0
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_a_volume_of_root_that_is_open_to_all_may_be_the_home() -> None:
     """Kubernetes mounts an emptyDir 0777 and root's; what is made inside is the user's own and private."""
+    conftest.need_root("become another user")
     conftest.need("setpriv")
     volume = Path(tempfile.mkdtemp(prefix="devicelogin-volume-"))
     try:

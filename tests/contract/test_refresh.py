@@ -10,6 +10,7 @@ import time
 from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
+import conftest
 import pytest
 import sandbox
 
@@ -220,8 +221,7 @@ def test_a_save_that_fails_after_a_good_refresh_still_gives_the_token(mode: str)
 
 def test_a_full_disk_costs_a_warning_and_nothing_else() -> None:
     """The same with the sealed file itself: its directory is full, or cannot be written."""
-    if os.getuid() != 0:
-        pytest.skip("needs root to mount a small file system")
+    conftest.need_root("mount a small file system")
     with sandbox.opened() as box:
         box.sign_in()
         state = box.state / "default"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import conftest
 import fake_time
 import hook_notes
+import namespace
 import pytest
 import sandbox
 
@@ -92,15 +93,11 @@ class Board:
 
 def own_run() -> list[str]:
     """Return the words before a command that see no runtime directory of this machine: none survives a logout."""
-    namespace = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-current-user"])]
-    return [*namespace, "/bin/sh", "-c", 'mount -t tmpfs tmpfs /run && exec "$@"', "sh"]
+    return namespace.mounting('mount -t tmpfs tmpfs /run && exec "$@"', "sh")
 
 
 @pytest.fixture
 def board() -> Iterator[Board]:
-    conftest.need("unshare", "mount")
-    if os.getuid() != 0:
-        pytest.skip("only root can hide /run from a command")
     with sandbox.opened() as box:
         signed_in = Board(box)
         signed_in.login()
@@ -126,13 +123,14 @@ PYTHONPATH={sandbox.ROOT}
 
 def test_the_real_daemon_runs_a_job_that_gets_a_token(board: Board) -> None:
     """Acceptance: Debian's cron, a crontab, the next minute: the file is there, private, and Graph accepts what it holds."""
+    conftest.need_root("start cron's daemon")
     home = board.box.home
     output = home / "token"
     (home / "crontab").write_text(crontab(board, output))
     (home / "passwd").write_text(f"root:x:0:0:root:/root:/bin/sh\nboard:x:0:0::{home}:/bin/sh\n")
     program = shutil.which("cron", path=f"{os.environ['PATH']}:/usr/sbin") or "cron"
     daemon = subprocess.Popen(
-        ["unshare", "--mount", "/bin/sh", "-c", MACHINE, str(home), "env", *next_minute(), program, "-f"],
+        [*namespace.mounting(MACHINE, home), "env", *next_minute(), program, "-f"],
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )

@@ -12,6 +12,7 @@ import conftest
 import fake_time
 import hook_notes
 import keyring_session
+import namespace
 import pytest
 import sandbox
 from doctor_report import PASSWORD, examined
@@ -60,7 +61,7 @@ def test_a_signed_in_machine_is_well_and_stays_as_it_was(signed_in: sandbox.Box)
 
 def test_before_the_first_sign_in_nothing_is_made(box: sandbox.Box) -> None:
     """What login would do is said; no directory, no key and no lock comes into being."""
-    found = examined(box, before=("unshare", "-n"), DEVICELOGIN_STORE="file")
+    found = examined(box, before=namespace.without_network(), DEVICELOGIN_STORE="file")
     assert content(box) == {}
     assert not (box.home / "all").exists()
     assert found.level("sign-in") == "yellow"
@@ -179,7 +180,7 @@ def test_of_two_faults_the_first_line_gives_the_exit_code(signed_in: sandbox.Box
 
 def test_what_cannot_be_looked_at_is_skipped_and_not_red(signed_in: sandbox.Box) -> None:
     """Behind the first step that fails nothing is blamed; without a network the files are looked at all the same."""
-    found = examined(signed_in, before=("unshare", "-n"))
+    found = examined(signed_in, before=namespace.without_network())
     assert [each["name"] for each in found.red] == ["connection"]
     assert found.result.status == 75
     assert {name: found.level(name) for name in ("TLS", "authority", "clock")} == dict.fromkeys(
@@ -290,7 +291,7 @@ def test_every_state_of_a_keyring_is_told(box: sandbox.Box, monkeypatch: pytest.
 
 def test_without_a_home_the_machine_is_looked_at_all_the_same(box: sandbox.Box) -> None:
     """78 at the line for the home; the rest of the machine and the network have their lines."""
-    found = examined(box, before=("unshare", "-n"), HOME=None, DEVICELOGIN_HOME=None)
+    found = examined(box, before=namespace.without_network(), HOME=None, DEVICELOGIN_HOME=None)
     assert found.red[0]["name"] == "home"
     assert found.result.status == 78
     assert found.level("versions") == "green"
@@ -299,9 +300,7 @@ def test_without_a_home_the_machine_is_looked_at_all_the_same(box: sandbox.Box) 
 
 def test_a_read_only_home_is_the_fault_of_the_disk(signed_in: sandbox.Box) -> None:
     """73, before and after a sign-in; nothing needs to be written to find that out."""
-    conftest.need("unshare", "mount")
-    script = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
-    before = ("unshare", "--mount", "sh", "-c", script, str(signed_in.home))
+    before = namespace.read_only(signed_in.home)
     assert [(each["name"], each["exit"]) for each in examined(signed_in, before=before).red][:1] == [("disk", 73)]
     shutil.rmtree(signed_in.home / "all")
     found = examined(signed_in, before=before, DEVICELOGIN_STORE="file", DEVICELOGIN_AUTHORITY=signed_in.emulator.authority,
@@ -311,12 +310,11 @@ def test_a_read_only_home_is_the_fault_of_the_disk(signed_in: sandbox.Box) -> No
 
 def test_a_full_disk_is_found_by_the_round_trip(signed_in: sandbox.Box) -> None:
     """73 at the store: what is saved can be read, but nothing new could be."""
-    conftest.need("unshare", "mount")
     script = (
         'cp -a "$0" "$0.kept" && mount -t tmpfs -o size=96k,mode=700 none "$0" && cp -a "$0.kept/." "$0" || exit 99; '
         'dd if=/dev/zero of="$0/filler" bs=1k 2>/dev/null; exec "$@"'
     )
-    found = examined(signed_in, before=("unshare", "--mount", "sh", "-c", script, str(signed_in.state)))
+    found = examined(signed_in, before=namespace.mounting(script, signed_in.state))
     assert [(each["name"], each["exit"]) for each in found.red] == [("store", 73)]
     assert "No space left on device" in found["store"]["message"]
 
@@ -356,7 +354,9 @@ def test_it_is_readable_in_the_c_locale(box: sandbox.Box) -> None:
     home = box.home / "b\N{LATIN SMALL LETTER O WITH DIAERESIS}x"
     home.mkdir(mode=0o700)
     plain = {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "PYTHONCOERCECLOCALE": "0"}
-    found = box.start("doctor", before=("unshare", "-n"), variables={**plain, "DEVICELOGIN_HOME": str(home)}).finish()
+    found = box.start(
+        "doctor", before=namespace.without_network(), variables={**plain, "DEVICELOGIN_HOME": str(home)}
+    ).finish()
     assert found.status == 75
     assert "home" in found.out
     assert found.out.isascii()
@@ -379,8 +379,7 @@ def test_quiet_says_what_is_red_and_nothing_else(signed_in: sandbox.Box) -> None
 
 def test_somebody_elses_files_are_refused(signed_in: sandbox.Box) -> None:
     """78: a sign-in that root left behind, as `sudo` does."""
-    if os.getuid() != 0:
-        pytest.skip("only root can give files away")
+    conftest.need_root("give files away")
     os.chown(signed_in.state / "default", 12345, 12345)
     found = examined(signed_in)
     assert (found.red[0]["name"], found.result.status) == ("permissions", 78)

@@ -111,9 +111,9 @@ def test_a_working_directory_that_is_gone_is_not_missed(box: sandbox.Box) -> Non
     assert "the working directory is gone" in result.lines("error")[0]
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs root to become somebody else")
 def test_the_home_of_somebody_else_is_78(box: sandbox.Box) -> None:
     """A job that runs as nobody with the HOME of whoever wrote it."""
+    conftest.need_root("become somebody else")
     conftest.need("setpriv")
     box.home.chmod(0o755)
     # Root's own Python may not be read by others: only the right to read everything is left.
@@ -160,9 +160,22 @@ def test_a_program_that_cannot_be_loaded_says_so(box: sandbox.Box, tmp_path: Pat
     assert len(result.lines("hint")) == 1
 
 
+NO_MEMORY = """
+import sys
+
+class NoMemory:
+    def find_spec(name, path=None, target=None):
+        if name == "unicodedata":
+            raise MemoryError
+
+sys.meta_path.insert(0, NoMemory)
+"""
+
+
 def test_an_error_whose_words_cannot_be_loaded_keeps_its_exit_code(box: sandbox.Box, tmp_path: Path) -> None:
     """One line all the same: the memory that was too little for the command is so for its complaint."""
-    (tmp_path / "unicodedata.py").write_text("raise MemoryError\n")
+    # A file of that name would be ignored where the module is built into the interpreter.
+    (tmp_path / "sitecustomize.py").write_text(NO_MEMORY)
     path = os.pathsep.join([str(tmp_path), str(sandbox.ROOT)])
     result = run(box, [*COMMAND, "graph", "me"], PYTHONPATH=path)
     assert result.status == 75

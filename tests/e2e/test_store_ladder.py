@@ -6,14 +6,13 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-import conftest
+import namespace
 import pseudo_terminal
 import pytest
 import sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 PASSPHRASE = "correct horse battery"
 
@@ -225,18 +224,11 @@ def test_no_other_store_is_offered_where_it_was_not_the_keyring_that_failed(
     assert "default.key of the saved sign-in is missing" in said
 
 
-def _with_machine_id(path: Path) -> list[str]:
-    """Return the words before a command that give it another /etc/machine-id, in a namespace of its own."""
-    conftest.need("unshare", "mount")
-    script = 'mount --bind "$0" /etc/machine-id && exec "$@"'
-    return ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"]), "sh", "-c", script, str(path)]
-
-
 def test_bind_says_whether_a_sign_in_moves_with_its_files(box: sandbox.Box) -> None:
     """Bound, another machine id is 65 with the reason and login gets out of it; a recreated container with none keeps it."""
     other = box.home / "machine-id"
     other.write_text("f" * 32 + "\n")
-    elsewhere = {"before": _with_machine_id(other)}
+    elsewhere = {"before": namespace.with_machine_id(other)}
     box.config.mkdir(mode=0o700, parents=True)
     (box.config / "default.toml").write_text('bind = "machine"\n')
     box.login()

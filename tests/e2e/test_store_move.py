@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import conftest
 import keyring_session
+import namespace
 import pytest
 import sandbox
 
@@ -449,8 +450,7 @@ def test_a_read_only_directory_is_73_and_nothing_changes(box: sandbox.Box, faili
     box.login()
     before = snapshot(box.home / "all")
     directory = box.state if failing == "state" else box.config
-    script = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
-    result = in_namespace(box, script, str(directory))
+    result = moved(box, namespace.read_only(directory))
     assert result.returncode == 73, result
     assert "ead-only" in result.stderr
     assert snapshot(box.home / "all") == before
@@ -468,7 +468,7 @@ def test_a_full_disk_is_73_and_the_source_stays(box: sandbox.Box) -> None:
         'cp -a "$0" "$0.kept" && mount -t tmpfs -o size=48k,mode=0700 tmpfs "$0" && cp -a "$0.kept/." "$0/" && '
         'head -c 28000 /dev/zero > "$0/filler"; "$@"; code=$?; rm -f "$0/filler"; cp -a "$0/." "$0.kept/"; exit $code'
     )
-    result = in_namespace(box, script, str(state), kind="file")
+    result = moved(box, namespace.mounting(script, state), kind="file")
     kept = box.state / "default.kept"
     assert result.returncode == 73, result
     assert "No space left on device" in result.stderr
@@ -482,17 +482,10 @@ def test_a_full_disk_is_73_and_the_source_stays(box: sandbox.Box) -> None:
     box.check_works()
 
 
-def in_namespace(
-    box: sandbox.Box, script: str, directory: str, kind: str = sandbox.HONEST
-) -> subprocess.CompletedProcess[str]:
-    """Run a move after `script` has changed what `directory` is, in a mount namespace; skip where this user may make none."""
-    conftest.need("unshare", "mount")
-    namespace = ["unshare", "--mount"] + ([] if os.getuid() == 0 else ["--map-root-user"])
+def moved(box: sandbox.Box, before: list[str], kind: str = sandbox.HONEST) -> subprocess.CompletedProcess[str]:
+    """Run a move on the machine that the words `before` make."""
     command = [sys.executable, "-m", "devicelogin", "store", "move", "--to", kind]
-    return subprocess.run(
-        [*namespace, "sh", "-c", script, directory, *command],
-        env=box.environment(), check=False, capture_output=True, text=True,
-    )  # fmt: skip
+    return subprocess.run([*before, *command], env=box.environment(), check=False, capture_output=True, text=True)
 
 
 def test_a_trace_of_an_interrupted_move_prints_no_token_it_does_not_vouch_for(box: sandbox.Box) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
-import conftest
 import keyring_session
+import namespace
 import pytest
 import sandbox
 
@@ -63,7 +61,6 @@ LINES = {
     "full": "No space left on device; what was saved before is unchanged",
 }
 
-READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
 FULL = """
 copy=$(mktemp -d) && cp -a "$0/." "$copy" && mount -t tmpfs -o size=256k,mode=0700 tmpfs "$0" && cp -a "$copy/." "$0" &&
 rm -r "$copy" && { dd if=/dev/zero of="$0/filler" bs=512 2>/dev/null; exec "$@"; }
@@ -122,13 +119,8 @@ def in_file(box: sandbox.Box, state: str) -> Iterator[list[str]]:
         content[-40] ^= 1
         record.write_bytes(content)
     elif state in {"read-only home", "full disk"}:
-        conftest.need("unshare", "mount")
-        script = READ_ONLY if state == "read-only home" else FULL
-        namespace = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"])]
-        before = [*namespace, "sh", "-c", script, str(box.home / "all")]
-        if subprocess.run([*before, "true"], check=False, capture_output=True).returncode != 0:
-            pytest.skip("cannot mount anything here")
-        yield before
+        place = box.home / "all"
+        yield namespace.read_only(place) if state == "read-only home" else namespace.mounting(FULL, place)
         return
     yield []
 

@@ -22,6 +22,7 @@ import conftest
 import cron_machine
 import documentation
 import hook_notes
+import namespace
 import other_machine
 import pytest
 import sandbox
@@ -115,9 +116,7 @@ def test_another_key_seals_the_sign_in_anew_and_nobody_signs_in_again(box: sandb
 
 def test_the_crontab_is_one_that_cron_takes_and_each_of_its_jobs_works() -> None:
     """The real `crontab` takes it, the real daemon runs its @reboot line at once, and the others run as cron runs them."""
-    conftest.need("unshare", "mount")
-    if os.getuid() != 0:
-        pytest.skip("only root can start cron's daemon")
+    conftest.need_root("start cron's daemon")
     with sandbox.opened() as box:
         board = test_cron.Board(box)
         board.login()
@@ -129,7 +128,7 @@ def test_the_crontab_is_one_that_cron_takes_and_each_of_its_jobs_works() -> None
         (box.home / "passwd").write_text(f"root:x:0:0:root:/root:/bin/sh\nboard:x:0:0::{home}:/bin/sh\n")
         token = box.home / "graph-token"
         daemon = subprocess.Popen(
-            ["unshare", "--mount", "/bin/sh", "-c", test_cron.MACHINE, home, shutil.which("cron") or "/usr/sbin/cron", "-f"],
+            [*namespace.mounting(test_cron.MACHINE, home), shutil.which("cron") or "/usr/sbin/cron", "-f"],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
@@ -206,8 +205,7 @@ def disk() -> Iterator[sandbox.Box]:
 def credential_machine(box: sandbox.Box) -> tuple[cron_machine.CronMachine, dict[str, str]]:
     """Return a machine with its own host key, and what the paths of the page are on it."""
     conftest.need("systemd-creds", "openssl", "systemd-analyze")
-    if os.getuid() != 0:
-        pytest.skip("only root makes credentials")
+    conftest.need_root("make credentials")
     places = {
         "/opt/devicelogin/bin": box.home / "opt",
         "/etc/credstore.encrypted": box.home / "credstore",
@@ -288,7 +286,6 @@ def sign_in_of_service(block: str) -> tuple[str, dict[str, str], list[str]]:
 
 def test_a_container_that_is_made_anew_finds_its_sign_in_on_the_volume(box: sandbox.Box) -> None:
     """Every line runs in another container, with another machine id; only the volume is the same."""
-    conftest.need("unshare", "mount")
     file = PAGE.block("run: containerfile")
     [home] = re.findall(r"^ENV DEVICELOGIN_HOME=(\S+)$", file, re.MULTILINE)
     assert re.search(r'^ENTRYPOINT \["devicelogin"\]$', file, re.MULTILINE)
@@ -316,8 +313,7 @@ def in_container(box: sandbox.Box, number: int, volume: Path, arguments: list[st
     """Run the entry point as an engine does, as far as it matters here: its mark, a machine id of its own, the volume."""
     (box.home / "machine-id").write_text(f"{number:032x}\n")
     script = 'mount -t tmpfs tmpfs /run && touch /run/.containerenv && mount --bind "$0" /etc/machine-id && exec "$@"'
-    namespace = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"])]
-    before = [*namespace, "/bin/sh", "-c", script, str(box.home / "machine-id")]
+    before = namespace.mounting(script, box.home / "machine-id")
     variables = {"HOME": "/", "DEVICELOGIN_HOME": str(volume), "LANG": None}
     return box.start(*arguments, before=before, variables=variables).finish()
 

@@ -6,6 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+import conftest
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -88,9 +89,9 @@ def test_a_link_a_directory_and_a_fifo_are_refused(files: Files) -> None:
     assert files.read() is None
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs root to give a file away")
 def test_a_file_of_somebody_else_is_refused(files: Files) -> None:
     """A token that another user put there is not ours."""
+    conftest.need_root("give a file away")
     os.chown(files.write(files.entry()), 65534, 65534)
     assert files.read() is None
 

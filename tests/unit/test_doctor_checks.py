@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-import conftest
+import namespace
 import pytest
 import terminal_fixtures
 
@@ -54,12 +53,10 @@ def test_the_file_system_is_that_of_the_nearest_mount(path: str, kind: str, tmp_
 
 def test_a_real_mount_is_recognised(tmp_path: Path) -> None:
     """What the kernel says of a mount is what is told, also of a directory that is yet to be made."""
-    conftest.need("unshare", "mount")
     program = "import sys; from devicelogin.doctor import mounts; print(mounts.mount_of(sys.argv[1]).kind)"
-    script = 'mount -t ramfs none "$0" && exec "$@"'
-    namespace = ["unshare", "--mount"] + ([] if os.getuid() == 0 else ["--map-root-user"])
+    before = namespace.mounting('mount -t ramfs none "$0" && exec "$@"', tmp_path)
     ran = subprocess.run(
-        [*namespace, "sh", "-c", script, str(tmp_path), sys.executable, "-c", program, str(tmp_path / "not" / "there")],
+        [*before, sys.executable, "-c", program, str(tmp_path / "not" / "there")],
         capture_output=True, text=True, check=True, timeout=30,
     )  # fmt: skip
     assert ran.stdout == "ramfs\n"
@@ -125,9 +122,10 @@ def test_a_package_that_is_too_old_or_missing_is_named(tmp_path: Path) -> None:
         package, _, version = name.partition("-")
         (directory / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n{lines}\n")
     program = (
-        "import sys, devicelogin\n"
+        "import sys, sysconfig, devicelogin\n"
         "from devicelogin.doctor import versions\n"
-        "sys.path[:] = sys.argv[1:]\n"
+        "library = [path for path in sys.path if path.startswith(sysconfig.get_path('stdlib'))]\n"
+        "sys.path[:] = [sys.argv[1], *(path for path in library if not path.endswith('-packages'))]\n"
         "found = versions.look(); print(found.level, found.message, found.hint, sep='|')"
     )
     ran = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)

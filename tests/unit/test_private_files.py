@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import conftest
 import pytest
 
 from devicelogin import errors, private_files
@@ -21,7 +22,7 @@ from devicelogin import errors, private_files
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file away or mount a file system")
+needs_root = conftest.only_root("give a file away")
 
 
 @pytest.fixture
@@ -297,7 +298,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     place = tmp_path / "small"
     place.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", str(place)]
-    if os.getuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
+    conftest.need_root("mount a small file system")
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
         pytest.skip("cannot mount a small tmpfs here")
     yield place
     subprocess.run(["umount", str(place)], check=True)

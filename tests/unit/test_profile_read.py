@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import conftest
 import pytest
 from conftest import repetitions
 from hypothesis import example, given
@@ -198,8 +199,7 @@ def test_a_profile_directory_others_may_write_into_is_refused(paths: settings.Pr
 @pytest.mark.parametrize("what", ["file", "directory"])
 def test_a_profile_of_somebody_else_is_refused(paths: settings.ProfilePaths, what: str) -> None:
     """Neither file nor directory may be another user's."""
-    if os.getuid() != 0:
-        pytest.skip("only root can give a file away")
+    conftest.need_root("give a file away")
     file = Path(written(paths, "").profile_file)
     os.chown(file if what == "file" else file.parent, 12345, 12345)
     with pytest.raises(errors.ConfigError, match="belongs to user id 12345"):

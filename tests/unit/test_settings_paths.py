@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import conftest
 import pytest
 
 from devicelogin import errors, settings
@@ -55,8 +56,7 @@ def test_without_a_place_it_ends_with_78_and_names_the_variable(environ: dict[st
 
 def test_a_runtime_directory_of_somebody_else_is_not_used(tmp_path: Path) -> None:
     """Cached tokens go only where the directory is ours."""
-    if os.getuid() != 0:
-        pytest.skip("only root can give a directory away")
+    conftest.need_root("give a directory away")
     os.chown(tmp_path, 12345, 12345)
     environ = {"HOME": "/", "XDG_RUNTIME_DIR": str(tmp_path)}
     assert settings.locate(environ).runtime in (None, f"/run/user/{os.getuid()}/devicelogin")
@@ -86,8 +86,7 @@ def test_a_home_of_ones_own_is_fine(tmp_path: Path) -> None:
 
 def test_a_home_of_somebody_else_ends_with_78(tmp_path: Path) -> None:
     """`sudo -E devicelogin login` makes no root-owned files in the user's home (A10)."""
-    if os.getuid() != 0:
-        pytest.skip("only root can give a directory away")
+    conftest.need_root("give a directory away")
     os.chown(tmp_path, 12345, 12345)
     with pytest.raises(errors.ConfigError, match="belongs to user id 12345") as caught:
         settings.check_home_owner({"HOME": str(tmp_path)})
