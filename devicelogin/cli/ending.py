@@ -58,10 +58,10 @@ def run(invocation: Invocation, act: Callable[[], object]) -> int:
         return result if isinstance(result, int) else 0
     except errors.DeviceLoginError as error:
         return _report(error, invocation)
-    except KeyboardInterrupt:
-        return _interrupted(signal.SIGINT, invocation)
+    except KeyboardInterrupt as end:
+        return _interrupted(signal.SIGINT, invocation, end)
     except Ended as end:
-        return _interrupted(end.number, invocation)
+        return _interrupted(end.number, invocation, end)
     except output.ReaderGoneError:
         output.abandon_stdout()
         return 128 + 13
@@ -76,11 +76,12 @@ def error_of(error: Exception) -> errors.DeviceLoginError:
     return _used_up(error) or _bug(error)
 
 
-def interruption(number: int) -> errors.DeviceLoginError:
-    """Return the error for a command that signal `number` ended."""
+def interruption(number: int, end: BaseException | None = None) -> errors.DeviceLoginError:
+    """Return the error for a command that signal `number` ended; a note of `end` says what had been done by then."""
     how = "interrupted" if number == signal.SIGINT else "ended by a signal"
-    error = errors.DeviceLoginError(f"{how}; what was saved before is unchanged", code="interrupted")
-    error.exit_code, error.retryable = 128 + number, True
+    done = next(iter(getattr(end, "__notes__", ())), None)
+    error = errors.DeviceLoginError(f"{how}; {done or 'what was saved before is unchanged'}", code="interrupted")
+    error.exit_code, error.retryable = 128 + number, done is None
     return error
 
 
@@ -153,8 +154,8 @@ def _bug(error: Exception) -> errors.InternalError:
     )
 
 
-def _interrupted(number: int, invocation: Invocation) -> int:
-    end = interruption(number)
+def _interrupted(number: int, invocation: Invocation, ended: BaseException) -> int:
+    end = interruption(number, ended)
     if invocation.as_json:
         _report(end, invocation)
     else:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from devicelogin import models
+    from devicelogin.graph import GraphClient
+    from devicelogin.http_session import HttpSession
     from devicelogin.secret_store import SecretStore
 
 __all__ = ["DeviceLogin", "Workplace", "profiles"]
@@ -54,17 +56,39 @@ class DeviceLogin:
         return signing_in.login(self._workplace, signing_in.Options(), observing.Calling(show)).account
 
     def access_token(
-        self, scopes: Iterable[str] | None = None, *, min_valid: float | None = None
+        self,
+        scopes: Iterable[str] | None = None,
+        *,
+        min_valid: float | None = None,
+        force_refresh: bool = False,
+        claims: str | None = None,
     ) -> models.AccessToken:
         """Return an access token for `scopes`, else for those of the profile. Never prompts; takes 75 s at most.
 
-        `min_valid` is how long it must last (seconds). Raises LoginRequiredError where a person must sign in, and
+        `min_valid` is how long it must last (seconds). `force_refresh` asks for a new one whatever is cached; `claims` is
+        the JSON text of a claims challenge, which only a new one can answer. Raises LoginRequiredError where a person must sign in, and
         TryLaterError where nothing was lost and trying again may help.
         """
         from devicelogin.tokens import silent
 
-        wish = silent.Wish(scopes=_scopes(scopes), min_valid=min_valid)
+        wish = silent.Wish(scopes=_scopes(scopes), min_valid=min_valid, force=force_refresh, claims=claims)
         return self._workplace.silent_tokens().access_token(wish)
+
+    def graph(self) -> GraphClient:
+        """Return a client for the sign-in's Graph, with the profile's certificates and proxies.
+
+        It answers a 401 and a claims challenge by itself, each once. Raises LoginRequiredError where nobody is signed in,
+        and ConfigError where the sign-in has no Graph.
+        """
+        from devicelogin.client import graph_access
+
+        return graph_access.graph_client(self._workplace)
+
+    def _connect_to_graph(self) -> HttpSession:
+        """Return the session for a GraphClient that is given `access_token`."""
+        from devicelogin.client import graph_access
+
+        return graph_access.session(self._workplace, self._workplace.settings())
 
     def status(self) -> models.SignInStatus:
         """Return what can be said about the sign-in without network and without touching a secret."""

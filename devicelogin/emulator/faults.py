@@ -54,14 +54,29 @@ class Fault:
         return cls._fixed(Answer(status=status, body=(body if body is not None else phrase).encode(), headers=more))
 
     @classmethod
-    def text(cls, text: str, *, status: int = 200, content_type: str = "text/plain; charset=utf-8") -> Fault:
+    def text(
+        cls,
+        text: str,
+        *,
+        status: int = 200,
+        content_type: str = "text/plain; charset=utf-8",
+        headers: Mapping[str, str] | None = None,
+    ) -> Fault:
         """Answer with `text`, whatever it is."""
-        return cls._fixed(Answer(status=status, body=text.encode(), content_type=content_type))
+        return cls.content(text.encode(), status=status, content_type=content_type, headers=headers)
 
     @classmethod
-    def content(cls, body: bytes, *, status: int = 200, content_type: str = "application/octet-stream") -> Fault:
+    def content(
+        cls,
+        body: bytes,
+        *,
+        status: int = 200,
+        content_type: str = "application/octet-stream",
+        headers: Mapping[str, str] | None = None,
+    ) -> Fault:
         """Answer with these bytes."""
-        return cls._fixed(Answer(status=status, body=body, content_type=content_type))
+        more = tuple((headers or {}).items())
+        return cls._fixed(Answer(status=status, body=body, content_type=content_type, headers=more))
 
     @classmethod
     def html(cls, status: int = 200, *, body: str = _PORTAL) -> Fault:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import inspect
 import os
-import random
 import re
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
-from devicelogin import clock, errors, http_session, redaction
-from devicelogin.graph import addresses, challenges
+from devicelogin import clock, errors, http_session, models, redaction, retry
+from devicelogin.graph import addresses, challenges, redirects, refusals, speaker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-
-    from devicelogin import models
 
 _METHOD = re.compile(r"[A-Z]{1,20}\Z")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}\Z")
@@ -37,30 +34,20 @@ _OURS = frozenset(
     | {"upgrade", "expect", "cookie", "accept-encoding"}
 )
 
-_SAFE_METHODS = frozenset({"GET", "HEAD"})
-
 #: Which answers of Graph mean "later"? The others of the 5xx family only if the request is safe to send again.
 _THROTTLED = frozenset({429, 503, 504})
 
 #: 5xx answers that a later try will not mend: not implemented, HTTP version, storage quota.
 _LASTING = frozenset({501, 505, 507})
 
-#: How much of a refusal is read, in bytes and seconds? Its explanation is worth no more.
-_ERROR_BODY_LIMIT = 65_536
-_ERROR_BODY_SECONDS = 2.0
-
-#: The longest pause between two tries where Graph does not say how long, in seconds.
-_BACKOFF_LIMIT = 20.0
-
 
 class TokenRejectedError(errors.LoginRequiredError):
-    """Graph does not accept the access token (401).
+    """Graph does not accept the access token (401), nor a new one where one could be had.
 
-    Refresh it once and try again; only a second one means that a person must sign in. `claims` is the JSON text that the
-    refresh must pass on (continuous access evaluation), None where none is demanded.
+    `claims` is the JSON text that a refresh must pass on (continuous access evaluation), None where none is demanded.
     """
 
-    def __init__(self, host: str, claims: str | None, refusal: _Refusal) -> None:
+    def __init__(self, host: str, claims: str | None, refusal: refusals.Refusal) -> None:
         super().__init__(
             f"{host} does not accept the access token",
             hint="sign in again (devicelogin login with the same --profile)",
@@ -82,40 +69,58 @@ class GraphAnswer:
     close: Callable[[], None] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """An error answer of Graph, as far as it could be read."""
+@models.short_record
+class _Asked:
+    """One request as the caller wants it."""
 
-    status: int
-    code: str
-    message: str
-    request_id: str | None
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes | Iterator[bytes] | None
 
     @property
-    def detail(self) -> str:
-        request_id = f"request-id {self.request_id}" if self.request_id else ""
-        return ", ".join(part for part in (f"HTTP {self.status}", self.code, request_id) if part)
+    def is_safe(self) -> bool:
+        return self.method in http_session.SAFE_METHODS
+
+    @property
+    def can_be_sent_again(self) -> bool:
+        return self.body is None or isinstance(self.body, bytes)
 
 
 class GraphClient:
     """Sends requests to the Graph at `root` with the tokens that `token` returns, and to no other host.
 
-    `token` is asked before every try. Raises ConfigError where `root` is not a plain https origin.
+    `token` is asked before every try. Where it takes `force_refresh` and `claims`, as `DeviceLogin.access_token` does, a
+    401 and a claims challenge are answered with a new token, each once. `ca_file` is for this Graph's certificates; that
+    method of a DeviceLogin brings its profile's. `DeviceLogin.graph()` makes a client that needs none of this.
+
+    Raises ConfigError where `root` is not a plain https origin, or the certificates cannot be read.
     """
 
     def __init__(
         self,
-        token: Callable[[], models.AccessToken],
+        token: Callable[..., models.AccessToken],
         root: str,
         *,
+        ca_file: str | None = None,
         session: http_session.HttpSession | None = None,
         timer: clock.Clock | None = None,
     ) -> None:
         self._token = token
         self._root = addresses.check_root(root)
         self._host = urlsplit(self._root).netloc
-        self._session = session or http_session.HttpSession(environ=os.environ)
+        self._session = session or _session(token, ca_file)
         self._timer = timer or clock.SystemClock()
+
+    def close(self) -> None:
+        """Close the connections. The client can still be used: it makes new ones."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def request(
         self,
@@ -128,11 +133,14 @@ class GraphClient:
     ) -> GraphAnswer:
         """Return Graph's answer to `method` at `path` (`me`, `/beta/me?$select=id`, or a whole URL on the root).
 
-        Waits up to `max_wait` seconds altogether where Graph asks for it and the request can be sent again: a GET or
-        HEAD; after 429 any request whose body is not an iterator.
+        Tries again for up to `max_wait` seconds, its requests included, where Graph asks for it and the request can be
+        sent again: a GET or HEAD; after 429 any request whose body is not an iterator. Redirects of a GET or HEAD are
+        followed, to other hosts without the token.
 
         Raises UsageError for a path, method or header that is never sent; TokenRejectedError; TryLaterError where Graph is
-        throttling or down; HttpAnswerError for its other refusals; BadAnswerError for redirects and broken bodies.
+        throttling or down; HttpAnswerError for its other refusals; BadAnswerError for answers that are not Graph's and
+        broken bodies. With the `code` `outcome_unknown` nobody knows whether the request was done; with `answer_lost` it
+        was.
         """
         url = addresses.resolve(path, self._root)
         if not _METHOD.match(method):
@@ -140,97 +148,168 @@ class GraphClient:
                 f"{redaction.printable(method, limit=30)} is no HTTP method",
                 hint="write it in capitals: devicelogin graph POST me/sendMail --input mail.json",
             )
-        checked = _check_headers(headers or {})
-        waited, tries = 0.0, 0
-        while True:
-            answer = self._send(method, url, checked, body)
-            if answer.status < 300 or answer.status == 304:
-                return _accepted(answer)
-            with answer:
-                error = self._error(answer, method)
-            pause = self._pause(answer, tries)
-            if not _may_repeat(answer.status, method, body) or waited + pause > max_wait:
-                raise error
-            # Graph's best practices: after a 503 on a new connection, which may lead to another machine.
-            self._session.close()
-            self._timer.sleep(pause)
-            waited, tries = waited + pause, tries + 1
+        asked = _Asked(method, url, _check_headers(headers or {}), body)
+        patience = retry.Patience(max_wait, self._timer)
 
-    def _send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | Iterator[bytes] | None
-    ) -> http_session.StreamAnswer:
-        token = self._token().token
+        def work() -> GraphAnswer:
+            # The first try has its own limits. One that is made again must not outlast the caller's patience; but to cut a
+            # change off would leave it in doubt.
+            is_again = patience.failures > 0 and asked.is_safe
+            return self._authorized(asked, clock.Deadline(patience.remaining()) if is_again else None)
+
+        def passes(error: errors.TryLaterError) -> bool:
+            if isinstance(error, http_session.ServerBusyError):
+                return _may_repeat(error.status, asked)
+            return asked.is_safe and patience.failures > 0 and isinstance(error, http_session.NoAnswerError)
+
+        # Graph's best practices: after a 503 on a new connection, which may lead to another machine.
+        return retry.call(work, patience, passes=passes, told=lambda _: self._session.close())
+
+    def _authorized(self, asked: _Asked, limit: clock.Deadline | None) -> GraphAnswer:
+        """Make one try; a 401 and a claims challenge are each answered once, with a new token."""
+        token, met = self._asked_for(), set()
+        while True:
+            try:
+                return self._try(asked, token, limit)
+            except TokenRejectedError as rejected:
+                has_claims = rejected.claims is not None
+                if has_claims in met or True in met or not asked.can_be_sent_again or not _takes_wishes(self._token):
+                    raise
+                met.add(has_claims)
+                token = self._asked_for(force_refresh=True, claims=rejected.claims)
+
+    def _asked_for(self, **wishes: object) -> str:
+        """Return a token that can be sent."""
+        token = self._token(**wishes).token
         if not (token.isascii() and token.isprintable()) or " " in token:
             raise errors.BadAnswerError(
                 "the access token holds characters that no token has",
                 hint="get another one (with the same --profile): devicelogin token --force-refresh >/dev/null",
             )
-        identified = {"client-request-id": str(uuid.uuid4()), "Accept": "application/json, */*;q=0.8", **headers}
+        return token
+
+    def _try(self, asked: _Asked, token: str, limit: clock.Deadline | None) -> GraphAnswer:
+        """Send the request, follow where it leads, and return the answer or raise what it means."""
+        url, is_signed, host = asked.url, True, self._host
+        for _ in range(redirects.MOST + 1):
+            at_graph = url.startswith(f"{self._root}/")
+            answer = self._send(asked, url, token if at_graph else None, limit)
+            if answer.status not in redirects.STATUSES or not asked.is_safe:
+                break
+            with answer:
+                is_signed = is_signed and speaker.is_signed(answer.headers)
+                url = self._next(url, answer, was_at_graph=at_graph)
+        else:
+            raise redirects.too_many(host)
+        if at_graph:
+            return self._of_graph(answer, asked, url)
+        return _of_other(answer, is_signed=is_signed)
+
+    def _next(self, url: str, answer: http_session.StreamAnswer, *, was_at_graph: bool) -> str:
+        """Return where `answer` sends us on to. Raises BadAnswerError where we do not go."""
+        following = redirects.next_url(url, answer.headers.get("Location", ""), answer.host)
+        if not following.startswith(f"{self._root}/"):
+            return following
+        # SECURITY: the token goes where Graph itself sends us within its own origin, never where another host does.
+        try:
+            if was_at_graph:
+                return addresses.resolve(following, self._root)
+        except errors.UsageError:
+            pass
+        raise redirects.unusable(answer.host)
+
+    def _send(
+        self, asked: _Asked, url: str, token: str | None, limit: clock.Deadline | None
+    ) -> http_session.StreamAnswer:
+        if token is None:
+            plain = redirects.headers_of(asked.headers)
+            return self._session.stream(asked.method, url, headers=plain, deadline=limit, is_secret=True)
+        identified = {"client-request-id": str(uuid.uuid4()), "Accept": "application/json, */*;q=0.8", **asked.headers}
         identified["Authorization"] = f"Bearer {token}"
-        return self._session.stream(method, url, headers=identified, body=body)
+        return self._session.stream(asked.method, url, headers=identified, body=asked.body, deadline=limit)
 
-    def _pause(self, answer: http_session.StreamAnswer, tries: int) -> float:
-        asked = http_session.read_retry_after(answer.headers, self._timer.wall)
-        if asked is not None:
-            return asked
-        # Jitter, so that a fleet of boards that were throttled together does not come back together.
-        return min(_BACKOFF_LIMIT, 2.0**tries) * random.SystemRandom().uniform(0.5, 1.0)
+    def _of_graph(self, answer: http_session.StreamAnswer, asked: _Asked, url: str) -> GraphAnswer:
+        try:
+            if answer.status < 300 or answer.status == 304:
+                return _accepted(answer, speaker.checked(answer, url))
+            with answer:
+                raise self._error(answer, asked)
+        except errors.BadAnswerError as error:
+            # Whoever has answered: the request may have come to Graph before.
+            if not asked.is_safe and error.code == errors.BadAnswerError.code:
+                http_session.in_doubt(error)
+            raise
 
-    def _error(self, answer: http_session.StreamAnswer, method: str) -> errors.DeviceLoginError:
+    def _error(self, answer: http_session.StreamAnswer, asked: _Asked) -> errors.DeviceLoginError:
         status = answer.status
         if status < 400:
-            return self._redirected(answer)
-        refusal = _read_refusal(answer)
+            return redirects.unusable(self._host)
+        refusal = refusals.read(answer)
         if status == 401:
             return TokenRejectedError(
                 self._host, challenges.read_claims(answer.headers.get("WWW-Authenticate")), refusal
             )
         if status == 429 or (status >= 500 and status not in _LASTING):
-            return self._busy(refusal, method, http_session.read_retry_after(answer.headers, self._timer.wall))
+            wish = http_session.read_retry_after(answer.headers, self._timer.wall)
+            error = http_session.ServerBusyError(self._host, status, wish)
+            error.detail, error.correlation_id = refusal.detail, refusal.request_id
+            return error if asked.is_safe or status == 429 else http_session.in_doubt(error)
         said = f": {refusal.message}" if refusal.message else ""
         return errors.HttpAnswerError(
             f"{self._host} answered {status}{said}",
-            hint=_hint(refusal),
+            hint=refusals.hint(refusal),
             detail=refusal.detail,
             correlation_id=refusal.request_id,
         )
 
-    def _busy(self, refusal: _Refusal, method: str, asked: float | None) -> http_session.ServerBusyError:
-        error = http_session.ServerBusyError(self._host, refusal.status, asked)
-        error.detail, error.correlation_id = refusal.detail, refusal.request_id
-        if method not in _SAFE_METHODS and refusal.status != 429:
-            error.hint = "it may have been done all the same: look before you repeat it"
-        elif asked is not None:
-            error.hint = f"nothing was changed; try again in {max(1, round(asked))} s"
-        return error
 
-    def _redirected(self, answer: http_session.StreamAnswer) -> errors.BadAnswerError:
-        try:
-            elsewhere = urlsplit(answer.headers.get("Location", "")).netloc.rpartition("@")[2] or self._host
-        except ValueError:
-            elsewhere = "another address"
-        return errors.BadAnswerError(
-            f"{self._host} sends us on to {redaction.quotable(elsewhere, limit=100)}, where the token must not go",
-            hint="for a file, ask for its address instead: devicelogin graph 'me/drive/items/ID?$select=id,@microsoft.graph.downloadUrl'",
-            detail=f"HTTP {answer.status}",
-        )
+def _session(token: object, ca_file: str | None) -> http_session.HttpSession:
+    """Return the session of the DeviceLogin whose method `token` is, where it is one and no `ca_file` is given."""
+    of_profile = getattr(getattr(token, "__self__", None), "_connect_to_graph", None)
+    if ca_file is None and of_profile is not None:
+        session: http_session.HttpSession = of_profile()
+        return session
+    return http_session.HttpSession(environ=os.environ, ca_file=ca_file)
 
 
-def _accepted(answer: http_session.StreamAnswer) -> GraphAnswer:
+def _takes_wishes(token: Callable[..., models.AccessToken]) -> bool:
+    try:
+        inspect.signature(token).bind(force_refresh=True, claims=None)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _accepted(answer: http_session.StreamAnswer, chunks: Iterator[bytes]) -> GraphAnswer:
     return GraphAnswer(
         status=answer.status,
         headers=answer.headers,
-        request_id=_identifier(answer.headers.get("request-id")),
-        chunks=answer.chunks(),
+        request_id=refusals.identifier(answer.headers.get("request-id")),
+        chunks=chunks,
         close=answer.close,
     )
 
 
-def _may_repeat(status: int, method: str, body: object) -> bool:
+def _of_other(answer: http_session.StreamAnswer, *, is_signed: bool) -> GraphAnswer:
+    """Return the content that another host has. Raises what its refusal means."""
+    status = answer.status
+    if status < 300 or status == 304:
+        if not is_signed and speaker.is_page(answer.headers):
+            answer.close()
+            raise http_session.not_the_service(answer.host, status=status)
+        return _accepted(answer, answer.chunks())
+    with answer:
+        if status == 429 or (status >= 500 and status not in _LASTING):
+            wish = http_session.read_retry_after(answer.headers, clock.SystemClock().wall)
+            raise http_session.ServerBusyError(answer.host, status, wish)
+        raise redirects.refused(status, answer.host)
+
+
+def _may_repeat(status: int, asked: _Asked) -> bool:
     """Tell whether the request can be sent again without harm; 429 is the one refusal that surely did nothing."""
-    if method in _SAFE_METHODS:
+    if asked.is_safe:
         return status in _THROTTLED
-    return status == 429 and (body is None or isinstance(body, bytes))
+    return status == 429 and asked.can_be_sent_again
 
 
 def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -246,48 +325,3 @@ def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:
                 hint="write it on one line, in ASCII",
             )
     return dict(headers)
-
-
-def _read_refusal(answer: http_session.StreamAnswer) -> _Refusal:
-    body, patience = bytearray(), clock.Deadline(_ERROR_BODY_SECONDS)
-    try:
-        for chunk in answer.chunks():
-            body += chunk
-            if len(body) > _ERROR_BODY_LIMIT or patience.passed():
-                break
-        parsed = json.loads(body)
-    except (errors.DeviceLoginError, ValueError, RecursionError):
-        # The status alone says enough; that its explanation is damaged is no reason to hide it.
-        parsed = None
-    error = _member(parsed, "error")
-    # Written `innerError` on the wire and `innererror` in the documentation.
-    inner = _member(error, "innerError") or _member(error, "innererror")
-    request_id = _identifier(answer.headers.get("request-id")) or _identifier(_member(inner, "request-id"))
-    return _Refusal(answer.status, _words(error, "code", 80), _words(error, "message", 300), request_id)
-
-
-def _member(value: object, name: str) -> object:
-    return value.get(name) if isinstance(value, dict) else None
-
-
-def _words(error: object, name: str, limit: int) -> str:
-    value = _member(error, name)
-    return redaction.quotable(value, limit=limit).rstrip(".") if isinstance(value, str) else ""
-
-
-def _identifier(value: object) -> str | None:
-    is_plain = isinstance(value, str) and re.fullmatch(r"[0-9A-Za-z_.:-]{1,80}", value) is not None
-    return str(value) if is_plain and redaction.redacted(str(value)) == value else None
-
-
-def _hint(refusal: _Refusal) -> str:
-    if refusal.status == 403:
-        return (
-            "the sign-in may lack a permission: devicelogin login --scope NAME (with the same --profile) adds one; "
-            "some need an administrator's consent"
-        )
-    if refusal.status in {400, 404, 405}:
-        return "look the request up: https://learn.microsoft.com/graph/api/overview"
-    if refusal.status in {409, 412}:
-        return "what it is about has changed meanwhile: read it again first"
-    return "look the code up: https://learn.microsoft.com/graph/errors"

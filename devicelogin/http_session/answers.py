@@ -49,11 +49,13 @@ class JsonAnswer:
 class StreamAnswer:
     """An answer whose body is read piece by piece, without a limit of size or time.
 
-    A pause of 60 s between two pieces raises NoAnswerError; a body that ends early or is damaged, BadAnswerError.
+    A pause of 60 s between two pieces raises NoAnswerError; a body that ends early or is damaged, BadAnswerError. Where
+    `method` is a change that was done, both say so.
     """
 
-    def __init__(self, raw: urllib3.BaseHTTPResponse, headers: Mapping[str, str], host: str) -> None:
+    def __init__(self, raw: urllib3.BaseHTTPResponse, headers: Mapping[str, str], host: str, *, method: str) -> None:
         self.status = raw.status
+        self.method = method
         self.headers = headers
         self.host = host
         self._raw = raw
@@ -62,12 +64,18 @@ class StreamAnswer:
         """Yield the body, decompressed; it can be read once. Closes the answer at its end."""
         try:
             yield from read_decoded(self._raw, self.headers, self.host)
-        except errors.DeviceLoginError:
-            raise
+        except errors.DeviceLoginError as error:
+            raise self._told(error) from None
         except Exception as error:
-            raise _broken_off(error, self.host) from None
+            raise self._told(_broken_off(error, self.host)) from None
         finally:
             self.close()
+
+    def _told(self, error: errors.DeviceLoginError) -> errors.DeviceLoginError:
+        """Return `error` in the words that fit what the status has already said."""
+        if self.method in failures.SAFE_METHODS:
+            return error
+        return failures.was_done(error, self.method) if self.status < 300 else failures.in_doubt(error)
 
     def close(self) -> None:
         """Cut the connection if the body was not read to its end."""
@@ -82,7 +90,7 @@ class StreamAnswer:
 
 def _broken_off(error: Exception, host: str) -> errors.DeviceLoginError:
     if failures.is_time_out(error):
-        return failures.explain(error, host, None, sent=True)
+        return failures.explain(error, failures.Attempt(method="GET", host=host, sent=True))
     return errors.BadAnswerError(
         f"the answer of {host} broke off before its end",
         hint="what was printed of it is not the whole; run the command again",

@@ -7,18 +7,22 @@ and hears Ctrl-C at once.
 
 from __future__ import annotations
 
+import array
 import contextlib
 import socket
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from devicelogin import clock
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from devicelogin import clock
-
 T = TypeVar("T")
+
+#: How often is a look taken at how far an upload has come (seconds)?
+_LOOK = 0.25
 
 _on_this_thread = threading.local()
 
@@ -65,31 +69,65 @@ class Exchange(Generic[T]):
         self._handle: socket.socket | None = None
         self._result: list[T] = []
         self._error: BaseException | None = None
+        self._moved = 0
         self.way = Way()
         #: Has any of the request left this machine?
         self.sending = False
 
-    def wait(self, *, connect: float, answer: float, deadline: clock.Deadline, is_upload: bool = False) -> T:
+    def wait(self, *, connect: float, answer: float, deadline: clock.Deadline, upload_pause: float | None = None) -> T:
         """Start, and return what `work` returned or raise what it raised.
 
-        `connect` and `answer` are seconds from now; for an upload `answer` counts from the end of the request's body,
-        which may take as long as it goes on. Raises TooSlowError, never later than `deadline`.
+        `connect` and `answer` are seconds from now. A request with a large body names its `upload_pause`: it may take as
+        long as it goes on, without such a pause (seconds), and neither `answer` nor `deadline` runs meanwhile. Raises
+        TooSlowError.
         """
         self._check(deadline)
         by_then = deadline.at_most(answer)
         threading.Thread(target=self._run, name="devicelogin-http", daemon=True).start()
         try:
             self._reach(self._connected, deadline.at_most(connect))
-            if is_upload:
-                while not self._sent.wait(min(1.0, deadline.remaining())):
-                    self._check(deadline)
-                by_then = deadline.at_most(answer)
+            if upload_pause is not None:
+                left = min(answer, deadline.remaining())
+                self._see_off(upload_pause)
+                by_then = clock.Deadline(left)
             self._reach(self._done, by_then)
         finally:
             self._abandon()
         if self._error is not None:
             raise self._error
         return self._result[0]
+
+    def moved(self, count: int) -> None:
+        """Say that `count` more bytes of the request's body are on their way (called on the exchange's own thread)."""
+        self._moved += count
+
+    def _see_off(self, pause: float) -> None:
+        """Wait until all of the request has left this machine. Raises TooSlowError after a `pause` without a byte."""
+        mark, patience = (-1, -1), clock.Deadline(pause)
+        while not self._done.is_set():
+            is_sent = self._sent.is_set()
+            now = (self._moved, self._unsent())
+            if is_sent and now[1] == 0:
+                return
+            if now != mark:
+                mark, patience = now, clock.Deadline(pause)
+            elif patience.passed():
+                raise TooSlowError
+            (self._done if is_sent else self._sent).wait(_LOOK)
+
+    def _unsent(self) -> int:
+        """Return how many bytes wait in the system's buffer, of which a slow line may need minutes; 0 where it cannot say."""
+        try:
+            import fcntl
+            import termios
+
+            count = array.array("i", [0])
+            with self._lock:
+                if self._handle is not None:
+                    fcntl.ioctl(self._handle.fileno(), termios.TIOCOUTQ, count)
+            return count[0]
+        except (ImportError, AttributeError, OSError):
+            return 0
 
     def watch(self, sock: socket.socket) -> None:
         """Note the connection in use, so that it can be cut from the waiting thread (called on the exchange's own)."""

@@ -7,22 +7,31 @@ from __future__ import annotations
 
 import errno
 import http.client
+import math
 import re
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import requests
 import urllib3.exceptions
 
-from devicelogin import errors
+from devicelogin import errors, models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from devicelogin.http_session.proxies import Proxy
 
-_TRY_AGAIN = "nothing was changed; check the network and try again"
+#: What is the `code` of an error after which nobody knows whether what was asked for was done, and of one after which it was?
+OUTCOME_UNKNOWN, ANSWER_LOST = "outcome_unknown", "answer_lost"
+
+#: Which methods change nothing, so that sending them twice is the same as sending them once (RFC 9110 section 9.2.1)?
+SAFE_METHODS = frozenset({"GET", "HEAD"})
+
+_NOT_SENT = "nothing was sent there; check the network and try again"
+_SENT = "check the network and try again"
+_LOOK = "it may have been done all the same: look before you repeat it"
 
 #: Which errors of connect() mean that no packet found its way?
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EACCES})
@@ -39,7 +48,45 @@ _CUT = (
     EOFError,
 )
 
+#: Which ways to sign in to a proxy are there that we do not know?
+_UNKNOWN_WAYS = {"ntlm": "NTLM", "negotiate": "Negotiate", "digest": "Digest"}
+
 _TUNNEL_STATUS = re.compile(r"Tunnel connection failed: (\d{3})\b")
+
+
+class UnknownChallengeError(OSError):
+    """A proxy wants to know who we are in no way that we know; `wanted` is the first of those it names."""
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__("Tunnel connection failed: 407")
+        self.wanted = wanted
+
+
+def check_challenges(head: str) -> None:
+    """Raise UnknownChallengeError where the `head` of a proxy's 407 offers nothing that we can answer."""
+    offered = [scheme.lower() for scheme in re.findall(r"(?im)^proxy-authenticate:[ \t]*([A-Za-z]{1,20})\b", head)]
+    known = [_UNKNOWN_WAYS[scheme] for scheme in offered if scheme in _UNKNOWN_WAYS]
+    if known and "basic" not in offered:
+        raise UnknownChallengeError(known[0])
+
+
+@models.short_record
+class Attempt:
+    """A request, as far as the words about its failure depend on it.
+
+    `is_change`: to send it twice may do something twice. `sent`: some of it may have left this machine.
+    """
+
+    method: str
+    host: str
+    proxy: Proxy | None = None
+    is_change: bool = False
+    sent: bool = False
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Tell whether nobody knows what became of it, as long as there is no answer."""
+        return self.is_change and self.sent
 
 
 class NoAnswerError(errors.TryLaterError):
@@ -51,8 +98,8 @@ class NoAnswerError(errors.TryLaterError):
 
     retry_after: float | None = None
 
-    def __init__(self, message: str, *, request_may_have_arrived: bool, hint: str | None = _TRY_AGAIN) -> None:
-        super().__init__(message, hint=hint, code="network")
+    def __init__(self, message: str, *, request_may_have_arrived: bool, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint or (_SENT if request_may_have_arrived else _NOT_SENT), code="network")
         self.request_may_have_arrived = request_may_have_arrived
 
 
@@ -63,14 +110,36 @@ class ServerBusyError(errors.TryLaterError):
 
     def __init__(self, host: str, status: int, retry_after: float | None) -> None:
         words = "asks to be left alone for a while" if status == 429 else "has trouble of its own"
+        moment = "later" if retry_after is None else f"in {max(1, math.ceil(retry_after))} s"
         super().__init__(
             f"{host} {words}",
-            hint="nothing was changed; try again later",
+            hint=f"try again {moment}",
             detail=f"HTTP {status}",
             code="throttled" if status == 429 else "server_error",
         )
         self.status = status
         self.retry_after = retry_after
+
+
+Error = TypeVar("Error", bound=errors.DeviceLoginError)
+
+
+def in_doubt(error: Error) -> Error:
+    """Return `error`, of a change that was sent and has no answer, in words that lead nobody to do it twice (D21)."""
+    error.code, error.retryable, error.hint = OUTCOME_UNKNOWN, False, _LOOK
+    return error
+
+
+def was_done(error: Error, method: str) -> Error:
+    """Return `error`, which came after a change had been done, in words that lead nobody to do it twice (D21)."""
+    error.code, error.retryable = ANSWER_LOST, False
+    error.hint = f"the {method} was done; do not repeat it for its answer"
+    return error
+
+
+def unanswered(attempt: Attempt) -> str:
+    """Return what to say of a change whose answer is not waited for any more."""
+    return f"the {attempt.method} had been sent to {attempt.host}; {_LOOK}"
 
 
 def not_the_service(host: str, *, status: int | None = None) -> errors.BadAnswerError:
@@ -106,16 +175,22 @@ def is_time_out(error: BaseException) -> bool:
     return any(isinstance(each, (TimeoutError, urllib3.exceptions.TimeoutError)) for each in causes(error))
 
 
-def explain(error: BaseException, host: str, proxy: Proxy | None, *, sent: bool) -> errors.DeviceLoginError:
-    """Return what the failure of an exchange with `host` means; `sent`: had its request begun to leave?
+def explain(error: BaseException, attempt: Attempt) -> errors.DeviceLoginError:
+    """Return what the failure of `attempt` means, and what can be done about it.
 
     Refused certificates are not explained here but in `certificates`.
     """
+    failure = _explain(error, attempt)
+    return in_doubt(failure) if attempt.is_in_doubt else failure
+
+
+def _explain(error: BaseException, attempt: Attempt) -> errors.DeviceLoginError:
+    host, proxy, sent = attempt.host, attempt.proxy, attempt.sent
     chain = tuple(causes(error))
     if any(isinstance(each, OSError) and each.errno in _USED_UP for each in chain):
         return NoAnswerError(
             f"cannot reach {host}: this process has reached a limit of open files or memory",
-            hint="nothing was changed; look at the limits of this session: ulimit -a",
+            hint="look at the limits of this session: ulimit -a",
             request_may_have_arrived=sent,
         )
     if proxy is not None and is_at_proxy(error):
@@ -124,7 +199,8 @@ def explain(error: BaseException, host: str, proxy: Proxy | None, *, sent: bool)
         return errors.InternalError("a request was made that HTTP cannot carry", hint="report this line")
     words = _words(chain)
     if words is not None:
-        return NoAnswerError(f"cannot reach {host}: {words}", request_may_have_arrived=sent)
+        lost = f"no answer of {host} to the {attempt.method}" if attempt.is_in_doubt else f"cannot reach {host}"
+        return NoAnswerError(f"{lost}: {words}", request_may_have_arrived=sent)
     if any(isinstance(each, ssl.SSLError) for each in chain):
         return _explain_tls(chain, host)
     return not_the_service(host)
@@ -169,6 +245,13 @@ def _explain_tls(chain: tuple[BaseException, ...], host: str) -> errors.BadAnswe
 
 def _explain_proxy(chain: tuple[BaseException, ...], host: str, proxy: Proxy) -> errors.DeviceLoginError:
     status = next((match.group(1) for each in chain if (match := _TUNNEL_STATUS.search(str(each)))), None)
+    wanted = next((each.wanted for each in chain if isinstance(each, UnknownChallengeError)), None)
+    if wanted is not None:
+        return errors.ConfigError(
+            f"the proxy {proxy.shown} wants to be signed in to by {wanted}, which devicelogin does not speak",
+            hint=f"run a local proxy that does (px, cntlm) and name it in {proxy.source}, or ask for an exception for {host}",
+            detail="HTTP 407",
+        )
     if status == "407":
         return errors.ConfigError(
             f"the proxy {proxy.shown} does not accept the user name and password, or none were given",
@@ -184,7 +267,7 @@ def _explain_proxy(chain: tuple[BaseException, ...], host: str, proxy: Proxy) ->
     words = "it answered with an error" if status else (_words(chain) or "it did not answer as a proxy does")
     failure = NoAnswerError(
         f"cannot reach {host} through the proxy {proxy.shown}: {words}",
-        hint=f"nothing was changed; check {proxy.source} and try again",
+        hint=f"nothing was sent there; check {proxy.source} and try again",
         request_may_have_arrived=False,
     )
     failure.detail = f"HTTP {status}" if status else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import http.client
 import importlib.metadata
@@ -105,22 +106,36 @@ class HttpSession:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | Iterable[bytes] | None = None,
+        deadline: clock.Deadline | None = None,
+        is_secret: bool = False,
     ) -> answers.StreamAnswer:
         """Return the answer of any status from 200 on, with its body still to be read; the caller closes it.
 
-        `url` is sent exactly as it is given. Raises NoAnswerError and BadAnswerError as `get_json` does.
+        `url` is sent exactly as it is given; `is_secret`: nothing but its host is ever shown. No byte of `body` moving for
+        a minute ends the exchange, and `deadline`, or that of the session, runs while none is sent. Raises NoAnswerError
+        and BadAnswerError as `get_json` does; their words depend on the method and on what was sent (D21).
         """
-        target = self._target(url)
+        target = self._target(url, is_secret=is_secret)
+        is_change = method not in failures.SAFE_METHODS
+        counted = transport.Body(body) if isinstance(body, bytes) else None if body is None else transport.counted(body)
 
         def work() -> answers.StreamAnswer:
-            raw, answer_headers = self._send(method, target, headers, body, read_seconds=STREAM_SECONDS)
+            raw, answer_headers = self._send(method, target, headers, counted, read_seconds=STREAM_SECONDS)
             if raw.status < 200:
                 raw.close()
                 raise failures.not_the_service(target.shown, status=raw.status)
-            return answers.StreamAnswer(raw, answer_headers, target.shown)
+            return answers.StreamAnswer(raw, answer_headers, target.shown, method=method)
 
         running = exchange.Exchange(work)
-        return self._run(running, method, target, headers, answer=STREAM_SECONDS, is_upload=True)
+        return self._run(
+            running,
+            failures.Attempt(method=method, host=target.shown, proxy=target.proxy, is_change=is_change),
+            target,
+            headers,
+            answer=STREAM_SECONDS,
+            deadline=deadline or self._deadline,
+            upload_pause=STREAM_SECONDS if counted else None,
+        )
 
     def close(self) -> None:
         """Close all idle connections. The session can still be used: it makes new ones."""
@@ -158,7 +173,9 @@ class HttpSession:
             )
 
         running = exchange.Exchange(work)
-        return self._run(running, method, target, headers, answer=EXCHANGE_SECONDS)
+        # Not a change: all that is posted so is harmless when it comes twice, or its sender knows more about it.
+        attempt = failures.Attempt(method=method, host=target.shown, proxy=target.proxy)
+        return self._run(running, attempt, target, headers, answer=EXCHANGE_SECONDS, deadline=self._deadline)
 
     def _send(
         self,
@@ -185,44 +202,55 @@ class HttpSession:
     def _run(
         self,
         running: exchange.Exchange[T],
-        method: str,
+        attempt: failures.Attempt,
         target: _Target,
         headers: Mapping[str, str] | None,
         *,
         answer: float,
-        is_upload: bool = False,
+        deadline: clock.Deadline,
+        upload_pause: float | None = None,
     ) -> T:
         started = time.monotonic()
         outcome = "no answer"
         self.way = running.way
         try:
-            result = running.wait(connect=CONNECT_SECONDS, answer=answer, deadline=self._deadline, is_upload=is_upload)
+            result = running.wait(connect=CONNECT_SECONDS, answer=answer, deadline=deadline, upload_pause=upload_pause)
             outcome = str(getattr(result, "status", ""))
             return result
         except errors.DeviceLoginError as error:
             outcome = error.detail or error.code
+            if attempt.is_change:
+                failures.in_doubt(error)
             raise
         except (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
-            raise self._explain(error, target, running.sending) from None
+            raise self._explain(error, target, dataclasses.replace(attempt, sent=running.sending), deadline) from None
+        except BaseException as end:
+            if attempt.is_change and running.sending:
+                end.add_note(failures.unanswered(attempt))
+            raise
         finally:
             request_id = {name.lower(): value for name, value in (headers or {}).items()}.get("client-request-id", "-")
             milliseconds = round((time.monotonic() - started) * 1000)
-            _log.debug("%s %s %s %s %d ms %s", method, target.shown, target.path, outcome, milliseconds, request_id)
+            _log.debug(
+                "%s %s %s %s %d ms %s", attempt.method, target.shown, target.path, outcome, milliseconds, request_id
+            )
 
-    def _explain(self, error: Exception, target: _Target, sent: bool) -> errors.DeviceLoginError:
+    def _explain(
+        self, error: Exception, target: _Target, attempt: failures.Attempt, deadline: clock.Deadline
+    ) -> errors.DeviceLoginError:
         refusal = certificates.refusal_in(error)
         if refusal is None:
-            return failures.explain(error, target.shown, target.proxy, sent=sent)
+            return failures.explain(error, attempt)
         if target.proxy is not None and failures.is_at_proxy(error):
             return certificates.explain(refusal, target.proxy.shown, certificates.Impostor(), now=time.time())
         look = functools.partial(certificates.look_at, target.name, target.port, target.proxy)
         try:
-            seen = exchange.Exchange(look).wait(connect=6, answer=6, deadline=self._deadline)
+            seen = exchange.Exchange(look).wait(connect=6, answer=6, deadline=deadline)
         except exchange.TooSlowError:
             seen = certificates.Impostor()
         return certificates.explain(refusal, target.shown, seen, now=time.time(), is_store_empty=self._trust.is_empty())
 
-    def _target(self, url: str) -> _Target:
+    def _target(self, url: str, *, is_secret: bool = False) -> _Target:
         """Return where `url` leads. Raises ConfigError where we do not go: anything but https, and odd URLs."""
         try:
             parts = urlsplit(url)
@@ -238,7 +266,7 @@ class HttpSession:
                 hint="addresses begin with https:// and hold no user name",
             )
         shown = host if port == 443 else parts.netloc.lower()
-        path = redaction.printable(parts.path, limit=200)
+        path = "(its address is a secret)" if is_secret else redaction.printable(parts.path, limit=200)
         return _Target(url, host, port, shown, path, proxies.proxy_for(host, port, self._environ))
 
 

@@ -6,6 +6,7 @@ bundle beside it, and urllib3's own contexts obey SSLKEYLOGFILE.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import http.client
 import itertools
@@ -18,12 +19,13 @@ import requests.adapters
 import urllib3
 import urllib3.connection
 import urllib3.exceptions
+import urllib3.response
 
-from devicelogin.http_session import exchange
+from devicelogin.http_session import exchange, failures
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 #: How long may one address of a host stay silent before it is given up?
 ADDRESS_SECONDS = 5.0
@@ -31,14 +33,18 @@ ADDRESS_SECONDS = 5.0
 #: How long may TLS take? A link of 1 kB/s needs 10 s for the certificates alone.
 HANDSHAKE_SECONDS = 15.0
 
-#: How long may the server refuse to take the next piece of a request's body?
-_SEND_SECONDS = 60.0
+#: How long may a socket wait while a request is sent and its answer is waited for (seconds)? Who waits for the exchange
+#: keeps the time, and knows what still waits in the system's buffer; it cuts the connection when its patience is over.
+_SEND_SECONDS = 3600.0
 
 #: How many interim answers (RFC 9110 section 15.2) may come before the answer? More than one is rare.
 _INTERIM_LIMIT = 20
 
 #: How long is an address tried alone before the next one is tried beside it? RFC 8305 section 5 says 250 ms.
 _STAGGER_SECONDS = 0.25
+
+#: How much of a head is looked at ahead (bytes)?
+_PEEK = 8192
 
 _IN_PROGRESS = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0)})
 
@@ -72,6 +78,13 @@ class TlsAdapter(requests.adapters.HTTPAdapter):
 
 class _Response(http.client.HTTPResponse):
     """An answer that is not mistaken for the interim ones before it: the standard library skips no other than 100."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Read the first line; of a proxy's 407 look ahead at how it wants to be signed in to, which no other code keeps."""
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        if status == 407:
+            failures.check_challenges(self.fp.peek(_PEEK).decode("latin-1"))
+        return version, status, reason
 
     def begin(self) -> None:
         """Read the status and the headers of the answer. Raises HTTPException where none comes."""
@@ -142,10 +155,52 @@ class _Connection(urllib3.connection.HTTPSConnection):
         if running is not None:
             running.all_sent()
 
+    def getresponse(self) -> urllib3.response.HTTPResponse:  # type: ignore[override]
+        """Wait for the head of the answer as long as the exchange does; each piece of its body comes in the time given."""
+        sock, each = self.sock, self.timeout
+        self.timeout = _SEND_SECONDS
+        answer = super().getresponse()
+        with contextlib.suppress(OSError):  # it has all been read, and the connection is closed
+            sock.settimeout(each)
+        return answer
+
 
 def _way() -> exchange.Way:
     running = exchange.current()
     return exchange.Way() if running is None else running.way
+
+
+class Body:
+    """The body of a request, which tells its exchange how far it has come."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = memoryview(content)
+        self._position = 0
+
+    def __len__(self) -> int:
+        """Return its size (bytes)."""
+        return len(self._content)
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next `size` bytes, less at the end."""
+        end = len(self._content) if size < 0 else self._position + size
+        piece = bytes(self._content[self._position : end])
+        self._position += len(piece)
+        _moved(piece)
+        return piece
+
+
+def counted(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield `pieces`, telling the exchange how far they have come."""
+    for piece in pieces:
+        _moved(piece)
+        yield piece
+
+
+def _moved(piece: bytes) -> None:
+    running = exchange.current()
+    if running is not None:
+        running.moved(len(piece))
 
 
 class _Pool(urllib3.HTTPSConnectionPool):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import dataclasses
 import datetime as dt
+import itertools
 import json
+import re
 import time
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +20,6 @@ from devicelogin.emulator import Emulator, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from devicelogin.emulator import Request
 
@@ -237,25 +239,128 @@ def test_netrc_does_not_replace_the_token(
     assert arrived()[0].headers["authorization"] == f"Bearer {token}"
 
 
+@pytest.fixture
+def elsewhere(emulator: Emulator, tmp_path: Path) -> Iterator[Emulator]:
+    """Return another server, such as those where files lie."""
+    with Emulator() as running:
+        yield running
+
+
+@pytest.fixture
+def trusting(
+    emulator: Emulator, elsewhere: Emulator, token: str, timer: Timer, tmp_path: Path
+) -> Iterator[graph.GraphClient]:
+    """Return a client that trusts the certificates of both servers."""
+    bundle = tmp_path / "both.pem"
+    bundle.write_text("".join(Path(one.ca_file).read_text() for one in (emulator, elsewhere)))
+    with http_session.HttpSession(environ={}, ca_file=str(bundle)) as session:
+        yield graph.GraphClient(_tokens(token), emulator.graph_root, session=session, timer=timer)
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_no_redirect_is_followed_with_a_token(
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_content_is_fetched_from_where_graph_sends_us_without_the_token(
+    emulator: Emulator, elsewhere: Emulator, trusting: graph.GraphClient, arrived: Arrived, status: int, method: str
+) -> None:
+    """Files, photos and reports lie elsewhere: fetched there, with neither token nor cookie nor other headers of the caller."""
+    emulator.script("graph", [Fault.redirect(f"{elsewhere.origin}/y4m/secret/file?tempauth=x", status=status)])
+    elsewhere.script("unknown", [Fault.content(b"a file of ours", content_type="text/plain")])
+    answer = trusting.request(method, "me/drive/items/1/content", headers={"Range": "bytes=0-3", "Prefer": "x"})
+    assert b"".join(answer.chunks) == (b"a file of ours" if method == "GET" else b"")
+    (there,) = elsewhere.requests
+    assert (there.path, there.headers["range"]) == ("/y4m/secret/file", "bytes=0-3")
+    assert not {"authorization", "cookie", "prefer", "client-request-id"} & set(there.headers)
+    assert len(arrived()) == 1
+
+
+@pytest.mark.parametrize("form", ["whole", "path", "capitals"])
+def test_a_redirect_within_graph_keeps_the_token(
+    emulator: Emulator, client: graph.GraphClient, token: str, arrived: Arrived, form: str
+) -> None:
+    """The same origin, however it is written, is Graph."""
+    location = {"whole": f"{emulator.graph_root}/v1.0/me", "path": "/v1.0/me"}.get(
+        form, f"HTTPS://127.0.0.1:{emulator.port}/v1.0/me"
+    )
+    emulator.script("graph", [Fault.redirect(location)])
+    assert b"Ada" in b"".join(client.request("GET", "users/x/manager").chunks)
+    assert [request.headers["authorization"] for request in arrived()] == [f"Bearer {token}"] * 2
+
+
+def test_a_stranger_cannot_send_the_token_anywhere(
+    emulator: Emulator, elsewhere: Emulator, trusting: graph.GraphClient, arrived: Arrived
+) -> None:
+    """Who was reached by a redirect does not choose what the token is used for."""
+    emulator.script("graph", [Fault.redirect(f"{elsewhere.origin}/x")])
+    elsewhere.script("unknown", [Fault.redirect(f"{emulator.graph_root}/v1.0/me")])
+    with pytest.raises(errors.BadAnswerError):
+        trusting.request("GET", "me/drive/items/1/content")
+    assert len(arrived()) == 1
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://127.0.0.1/x",
+        "//",
+        "",
+        "https://user:canary@example.org/",
+        "ftp://x/",
+        "https://",
+        "https://x:0/",
+        "https://a b/",
+    ],
+)
+def test_a_redirect_to_no_secure_address_is_not_followed(
+    emulator: Emulator, client: graph.GraphClient, arrived: Arrived, location: str
+) -> None:
+    """76, and nothing of the address is shown."""
+    emulator.script("graph", [Fault.redirect(location)])
+    with pytest.raises(errors.BadAnswerError) as caught:
+        client.request("GET", "me/drive/items/1/content")
+    assert "canary" not in str(caught.value.as_json())
+    assert 1 <= len(arrived()) <= 7
+
+
+def test_redirects_without_an_end_end(emulator: Emulator, client: graph.GraphClient, arrived: Arrived) -> None:
+    """76 after a few."""
+    emulator.script("graph", itertools.repeat(Fault.redirect("/v1.0/users/x")))
+    with pytest.raises(errors.BadAnswerError, match="on and on"):
+        client.request("GET", "users/x")
+    assert len(arrived()) == 6
+
+
+def test_the_address_of_content_is_shown_nowhere(
+    emulator: Emulator, elsewhere: Emulator, trusting: graph.GraphClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It opens the file for everybody: neither the log nor an error has more of it than its host."""
+    caplog.set_level("DEBUG", logger="devicelogin")
+    for fault in (Fault.html(403), Fault.status(503), Fault.reset(), Fault.truncate(3)):
+        emulator.script("graph", [Fault.redirect(f"{elsewhere.origin}/y4mCanary/file?tempauth=canary")])
+        elsewhere.script("unknown", [fault])
+        with pytest.raises(errors.DeviceLoginError) as caught:
+            list(trusting.request("GET", "me/drive/items/1/content", max_wait=0).chunks)
+        assert f"{elsewhere.host}:{elsewhere.port}" in caught.value.message
+        assert "canary" not in f"{caught.value.as_json()}{caplog.text}".lower()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_change_is_never_sent_on(
     emulator: Emulator, client: graph.GraphClient, arrived: Arrived, status: int
 ) -> None:
-    """76; the host it would have led to is named without the rest of the URL, even if it is Graph itself."""
-    with Emulator() as elsewhere:
-        for url, host in (
-            (f"{elsewhere.origin}/v1.0/me?secret=canary", f"127.0.0.1:{elsewhere.port}"),
-            (f"https://user:canary@{elsewhere.host}:{elsewhere.port}/", f"127.0.0.1:{elsewhere.port}"),
-            (f"{emulator.graph_root}/v1.0/me", f"127.0.0.1:{emulator.port}"),
-            ("/v1.0/me", f"127.0.0.1:{emulator.port}"),
-        ):
-            emulator.script("graph", [Fault.redirect(url, status=status)])
-            with pytest.raises(errors.BadAnswerError) as caught:
-                client.request("GET", "me/drive/items/1/content")
-            assert f"sends us on to {host}," in caught.value.message
-            assert "canary" not in str(caught.value.as_json())
-        assert elsewhere.requests == []
-    assert len(arrived()) == 4
+    """76, and nobody is led to repeat what may have been done."""
+    emulator.script("graph", [Fault.redirect(f"{emulator.graph_root}/v1.0/me", status=status)])
+    with pytest.raises(errors.BadAnswerError) as caught:
+        client.request("POST", "me/sendMail", body=b"{}")
+    assert_in_doubt(caught.value)
+    assert len(arrived()) == 1
+
+
+def assert_in_doubt(error: errors.DeviceLoginError) -> None:
+    """Nobody knows whether it was done, and the error says so to people and to scripts."""
+    shown = error.as_json()
+    assert (shown["code"], shown["retryable"]) == ("outcome_unknown", False)
+    assert "may have been done" in str(error.hint)
+    assert not re.search("nothing was|try again|run the command again", f"{error.message} {error.hint}")
 
 
 def test_not_modified_is_an_answer(emulator: Emulator, client: graph.GraphClient) -> None:
@@ -313,7 +418,6 @@ def test_a_missing_permission_has_a_hint(client: graph.GraphClient) -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault.html(404),
         Fault.text("", status=404),
         Fault.text("[1]", status=404),
         Fault.text('{"error": "text"}', status=404),
@@ -321,9 +425,9 @@ def test_a_missing_permission_has_a_hint(client: graph.GraphClient) -> None:
         Fault.text("[" * 60_000, status=404),
         Fault.text("x" * 3_000_000, status=404),
         Fault.content(b"\xff\xfe", status=404),
-        Fault(replacement=Fault.html(404).replacement, cut_after=7),
+        Fault(replacement=Fault.text("{}", status=404).replacement, cut_after=1),
     ],
-    ids=range(9),
+    ids=range(8),
 )
 def test_a_refusal_without_a_readable_explanation_is_still_22(
     emulator: Emulator, client: graph.GraphClient, fault: Fault
@@ -366,10 +470,10 @@ def test_a_throttled_read_waits_as_long_as_graph_says(
     emulator: Emulator, client: graph.GraphClient, timer: Timer, arrived: Arrived, status: int, method: str
 ) -> None:
     """Retry-After is kept, decimals included; every try has a request id of its own."""
-    first, second = Fault.status(status, retry_after="7"), _graph_error(status, "x", "y", retry_after="0.249")
+    first, second = Fault.status(status, retry_after="7"), _graph_error(status, "x", "y", retry_after="1.249")
     emulator.script("me", [first, second, Fault.json({})])
     assert client.request(method, "me").status == 200
-    assert timer.slept == [7, 0.249]
+    assert timer.slept == [7, 1.249]
     assert len({request.headers["client-request-id"] for request in arrived()}) == 3
 
 
@@ -472,10 +576,200 @@ def test_a_large_body_arrives_whole_in_moderate_pieces(emulator: Emulator, clien
 
 def test_a_broken_network_is_try_later(emulator: Emulator, client: graph.GraphClient) -> None:
     """75; whether the request arrived is part of the error."""
-    emulator.script("graph", [Fault.reset_after_processing()])
+    emulator.script("me", [Fault.reset_after_processing()])
     with pytest.raises(http_session.NoAnswerError) as caught:
-        client.request("POST", "me/todo/lists", body=b"{}")
+        client.request("GET", "me")
     assert caught.value.request_may_have_arrived
+    assert caught.value.retryable
+    assert caught.value.hint == "check the network and try again"
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
+@pytest.mark.parametrize(
+    ("fault", "exit_code"),
+    [
+        (Fault.reset_after_processing(), 75),
+        (Fault.reset(), 75),
+        (Fault.status(500), 75),
+        (Fault.status(502), 75),
+        (Fault.status(503, retry_after="1"), 75),
+        (Fault.status(504), 75),
+        (Fault.html(200), 76),
+        (Fault.html(403), 76),
+        (Fault.html(502), 76),
+        (Fault.status(511), 76),
+    ],
+    ids=["cut after it was done", "cut", "500", "502", "503", "504", "page", "page 403", "page 502", "portal"],
+)
+def test_what_became_of_a_change_is_not_claimed_to_be_known(
+    emulator: Emulator, client: graph.GraphClient, arrived: Arrived, method: str, fault: Fault, exit_code: int
+) -> None:
+    """A mail goes out twice where somebody is told to try again: sent once, and "look before you repeat it"."""
+    emulator.script("graph", [fault])
+    with pytest.raises(errors.DeviceLoginError) as caught:
+        client.request(method, "me/messages/1", body=b"{}")
+    assert caught.value.exit_code == exit_code
+    assert_in_doubt(caught.value)
+    assert len(arrived()) == 1
+
+
+def test_a_change_that_was_not_sent_may_be_tried_again(token: str, refused_port: int) -> None:
+    """Nothing had left this machine, and that is said."""
+    client = graph.GraphClient(_tokens(token), f"https://127.0.0.1:{refused_port}")
+    with pytest.raises(http_session.NoAnswerError) as caught:
+        client.request("POST", "me/sendMail", body=b"{}")
+    assert caught.value.hint == "nothing was sent there; check the network and try again"
+    assert (caught.value.code, caught.value.retryable) == ("network", True)
+
+
+def test_a_change_that_was_refused_may_be_sent_again(emulator: Emulator, client: graph.GraphClient) -> None:
+    """429 and 4xx of Graph itself: it was not done."""
+    emulator.script("graph", [Fault.status(429, retry_after="99"), _graph_error(400, "BadRequest", "No.")])
+    for _ in range(2):
+        with pytest.raises(errors.DeviceLoginError) as caught:
+            client.request("POST", "me/sendMail", body=b"{}")
+        assert caught.value.code in {"throttled", "http_error"}
+        assert "done" not in str(caught.value.hint)
+
+
+def test_a_change_whose_answer_breaks_off_was_done(emulator: Emulator, client: graph.GraphClient) -> None:
+    """The status was there: it says so, and nobody repeats it."""
+    emulator.script("graph", [Fault.truncate(3)])
+    answer = client.request("POST", "me/todo/lists", body=b'{"displayName": "x"}')
+    with pytest.raises(errors.BadAnswerError) as caught:
+        list(answer.chunks)
+    assert (caught.value.code, caught.value.retryable) == ("answer_lost", False)
+    assert caught.value.hint == "the POST was done; do not repeat it for its answer"
+
+
+@pytest.mark.parametrize(
+    "retry_after", ["0", "0.1", "-1", "nan", "1e-9", "0.000001", "Thu, 01 Jan 1970 00:00:00 GMT", "999999999", None]
+)
+def test_whatever_graph_asks_for_it_is_not_asked_again_and_again(
+    emulator: Emulator, client: graph.GraphClient, timer: Timer, arrived: Arrived, retry_after: str | None
+) -> None:
+    """No pause is shorter than a second, they grow, and the last answer's error ends them with its code and request id."""
+    refusal = _graph_error(
+        429, "TooManyRequests", "no", **({} if retry_after is None else {"Retry_After": retry_after})
+    )
+    emulator.script("me", itertools.repeat(refusal))
+    with pytest.raises(http_session.ServerBusyError) as caught:
+        client.request("GET", "me", max_wait=60)
+    assert len(arrived()) <= 8
+    assert min(timer.slept) >= 1
+    assert timer.slept == sorted(timer.slept) or max(timer.slept) > 17
+    assert sum(timer.slept) <= 60
+    assert "TooManyRequests, request-id 11111111" in str(caught.value.detail)
+
+
+def test_a_short_retry_after_is_obeyed_ten_times_and_no_more(
+    emulator: Emulator, client: graph.GraphClient, timer: Timer, arrived: Arrived
+) -> None:
+    """Whatever time is left."""
+    emulator.script("me", itertools.repeat(Fault.status(503, retry_after="1")))
+    with pytest.raises(http_session.ServerBusyError):
+        client.request("GET", "me", max_wait=1e6)
+    assert (timer.slept, len(arrived())) == ([1.0] * 10, 11)
+
+
+def test_max_wait_counts_the_requests_and_the_last_answer_is_the_error(
+    emulator: Emulator, session: http_session.HttpSession, token: str
+) -> None:
+    """A server that is silent when it is asked again does not hide what it said before: 429, not "no answer in time"."""
+    emulator.script("me", [_graph_error(429, "TooManyRequests", "no", Retry_After="1"), Fault.delay(30)])
+    client = graph.GraphClient(_tokens(token), emulator.graph_root, session=session)
+    started = time.monotonic()
+    with pytest.raises(http_session.ServerBusyError) as caught:
+        client.request("GET", "me", max_wait=3)
+    assert time.monotonic() - started < 25
+    assert "TooManyRequests" in str(caught.value.detail)
+
+
+@pytest.mark.parametrize(
+    ("fault", "path"),
+    [
+        (Fault.html(200), "me"),
+        (Fault.html(403), "me"),
+        (Fault.html(401), "me"),
+        (Fault.html(429), "me"),
+        (Fault.html(503), "me"),
+        (Fault.html(200), "me/messages/1/$value"),
+        (Fault.text(""), "me"),
+        (Fault.text("Access denied by policy"), "me"),
+        (Fault.text("<HTML><body>blocked</body></HTML>"), "me"),
+        (Fault.text(" \n<!DOCTYPE html><p>x", content_type="application/json"), "me"),
+        (Fault.text("", content_type="application/json"), "me"),
+    ],
+    ids=range(11),
+)
+def test_a_page_of_somebody_else_is_not_graph(
+    emulator: Emulator, client: graph.GraphClient, fault: Fault, path: str
+) -> None:
+    """76, whatever the status: a filtering proxy has no permissions to grant."""
+    emulator.script("me", [fault])
+    emulator.script("graph", [fault])
+    with pytest.raises(errors.BadAnswerError) as caught:
+        client.request("GET", path)
+    assert "something other than the expected service" in caught.value.message
+    assert "permission" not in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("fault", "path"),
+    [
+        (Fault.content(b"<html>a mail</html>", content_type="text/html", headers={"request-id": "x"}), "me/messages/1"),
+        (Fault.text("", headers={"request-id": "x"}), "me/messages/1"),
+        (Fault.text('\ufeff{"value": []}'), "me/messages"),
+        (Fault.text("[]"), "me/messages"),
+        (Fault.text("17"), "me/messages/$count"),
+        (Fault.text("MIME-Version: 1.0"), "me/messages/1/$value"),
+        (Fault.text("my notes"), "me/drive/root:/a.txt:/content"),
+        (Fault.text(""), "me/drive/root:/empty.txt:/content"),
+        (Fault.content(b"\x89PNG"), "me/photos/48x48"),
+        (Fault.content(b"<edmx/>", content_type="application/xml"), "$metadata"),
+        (Fault.json({}), "me/messages"),
+    ],
+    ids=range(11),
+)
+def test_what_looks_like_graph_is_believed(
+    emulator: Emulator, client: graph.GraphClient, fault: Fault, path: str
+) -> None:
+    """A request id is enough, also for the HTML of a mail; without one JSON is, or the bytes of a path that has some."""
+    emulator.script("graph", [fault])
+    answer = client.request("GET", path)
+    assert answer.status == 200
+    list(answer.chunks)
+
+
+class Renewing:
+    """The tokens of a sign-in that can be asked for a new one."""
+
+    def __init__(self, first: str, newer: str) -> None:
+        self.wishes: list[tuple[bool, str | None]] = []
+        self._first, self._newer = first, newer
+
+    def __call__(self, *, force_refresh: bool = False, claims: str | None = None) -> models.AccessToken:
+        self.wishes.append((force_refresh, claims))
+        return _tokens(self._newer if force_refresh else self._first)()
+
+
+def test_a_refused_token_is_renewed_once_by_itself(
+    emulator: Emulator, session: http_session.HttpSession, token: str
+) -> None:
+    """A program need not know of 401s and claims challenges: each is answered once, also of a change, which was not done."""
+    tokens = Renewing("not.a.token", token)
+    client = graph.GraphClient(tokens, emulator.graph_root, session=session)
+    assert client.request("POST", "me/todo/lists", body=b'{"displayName": "x"}').status == 201
+    assert tokens.wishes == [(False, None), (True, None)]
+    challenge = f'Bearer claims="{base64.b64encode(b"{}").decode()}"'
+    refusals = [_graph_error(401, "x", "no"), _graph_error(401, "x", "no", WWW_Authenticate=challenge)]
+    emulator.script("me", refusals)
+    client.request("GET", "me").close()
+    assert tokens.wishes[2:] == [(False, None), (True, None), (True, "{}")]
+    for script in ([refusals[0]] * 3, [refusals[1]] * 3, [refusals[1], refusals[0]]):
+        emulator.script("me", script)
+        with pytest.raises(graph.TokenRejectedError):
+            client.request("GET", "me")
 
 
 @pytest.mark.parametrize(

@@ -56,9 +56,11 @@ def use() -> object:
     status: devicelogin.SignInStatus = login.status()
     needs: bool = status.needs_login
     names: tuple[str, ...] = devicelogin.profiles()
-    graph = devicelogin.GraphClient(login.access_token, "https://graph.microsoft.com")
+    newer: devicelogin.AccessToken = login.access_token(force_refresh=True, claims='{"access_token": {}}')
+    with devicelogin.GraphClient(login.access_token, "https://graph.microsoft.com", ca_file="ca.pem") as graph:
+        body: bytes = b"".join(login.graph().request("GET", "me", max_wait=5).chunks)
     login.logout()
-    return text, other, needs, names, graph
+    return text, other, newer, needs, names, graph, body
 
 
 def fail(error: devicelogin.DeviceLoginError) -> tuple[str, str | None, int, bool]:

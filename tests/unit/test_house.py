@@ -102,7 +102,7 @@ def test_every_decision_that_the_code_cites_is_told() -> None:
     cited = set(re.findall(r"\bD\d{1,2}\b", text))
     told = set(re.findall(r"^- \*\*(D\d{1,2}) ", (CHECKOUT / "CONTRIBUTING.md").read_text(), re.MULTILINE))
     assert cited <= told
-    assert told == {f"D{number}" for number in range(1, 16)}
+    assert told >= {f"D{number}" for number in range(1, 16)}
 
 
 #: What is planted where, and the contract that must notice.

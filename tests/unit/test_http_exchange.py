@@ -94,10 +94,10 @@ def test_an_upload_may_take_long_and_its_answer_may_not() -> None:
         return "done"
 
     running: exchange.Exchange[str] = exchange.Exchange(lambda: work(1.1, 0.1))
-    assert running.wait(connect=FAR, answer=1.0, deadline=_deadline(), is_upload=True) == "done"
+    assert running.wait(connect=FAR, answer=1.0, deadline=_deadline(), upload_pause=FAR) == "done"
     running = exchange.Exchange(lambda: work(0.0, 20.0))
     with pytest.raises(exchange.TooSlowError):
-        running.wait(connect=FAR, answer=0.3, deadline=_deadline(), is_upload=True)
+        running.wait(connect=FAR, answer=0.3, deadline=_deadline(), upload_pause=FAR)
     given_up.set()
 
 
