@@ -23,7 +23,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from devicelogin import errors
+from devicelogin import core_dumps, errors
 from devicelogin.secret_store import slots
 from devicelogin.secret_store.refusal import IS_LOCKED, NO_SESSION, RefusedError
 
@@ -124,6 +124,7 @@ def main() -> int:
     """Do what stdin asks for and answer on stdout. Returns the exit code."""
     gc.disable()  # for what takes a tenth of a second and is over
     _die_with_parent()
+    core_dumps.forbid()
     answer_to = os.dup(1)
     # A backend that prints must not print into our answer.
     with open(os.devnull, "wb") as nowhere:
@@ -349,10 +350,6 @@ def _die_with_parent() -> None:
     # SECURITY: a child that outlived its killed parent could write an older token over a newer one.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if sys.platform != "win32":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def run() -> None:

@@ -189,6 +189,7 @@ class KeyringStore:
                 stdin=json.dumps(request).encode("ascii"),
                 environment=environment,
                 keep_descriptors=lock.held_descriptors(),
+                is_leashed=False,  # it asks the kernel to die with us, which costs no process
             )
         except OSError as error:
             raise errors.StoreUnusableError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
@@ -60,6 +61,15 @@ def test_a_login_that_waits_may_leave_no_core() -> None:
         running.process.terminate()
         assert running.finish().status == 143
         assert line.split()[4:6] == ["0", "0"]
+
+
+@linux_only
+def test_the_process_that_talks_to_a_keyring_leaves_no_core_and_is_not_looked_into() -> None:
+    """It holds the refresh token as its parent does."""
+    with sandbox.opened() as box:
+        items = box.give_odd_keyrings()
+        box.login(store="keyring:odd_keyrings.Noting")
+        assert json.loads((items / "noted").read_text()) == [0, 0, 0]
 
 
 @linux_only

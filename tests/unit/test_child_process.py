@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -65,18 +66,57 @@ def test_the_deadline_kills_the_whole_tree(tmp_path: Path) -> None:
     sandbox.wait_for(lambda: not any(alive(pid) for pid in pids), "the end of both")
 
 
-def test_a_grandchild_that_left_the_session_does_not_hold_us(tmp_path: Path) -> None:
-    """Whoever keeps the pipes open beyond the deadline is not waited for."""
+@pytest.mark.parametrize("way", ["in its session", "in one of its own"])
+def test_what_a_command_leaves_running_is_not_waited_for_and_lives_on(tmp_path: Path, way: str) -> None:
+    """An agent that keeps stdout and stderr open: the command is over when it has ended, and all that it wrote is here."""
     noted = tmp_path / "pid"
+    leave = "os.setsid()" if way == "in one of its own" else "pass"
     script = (
-        "import os, time\nif os.fork() == 0:\n os.setsid(); "
-        f"open({str(noted)!r}, 'w').write(str(os.getpid())); time.sleep(600)\nprint('done')"
+        f"import os, time\nif os.fork() == 0:\n {leave}; "
+        f"open({str(noted)!r}, 'w').write(str(os.getpid())); time.sleep(600)\n"
+        f"while not (os.path.exists({str(noted)!r}) and os.path.getsize({str(noted)!r})): time.sleep(0.01)\n"
+        "os.write(1, b'x' * 60000); os.write(2, b'said'); os._exit(3)"
     )
-    started = time.monotonic()
-    outcome = child_process.run([*PYTHON, script], deadline_seconds=4)
-    assert time.monotonic() - started < 15
-    assert (outcome.timed_out, outcome.output) == (True, b"done\n")
-    os.kill(int(noted.read_text()), signal.SIGKILL)
+    outcome = child_process.run([*PYTHON, script], deadline_seconds=500)
+    agent = int(noted.read_text())
+    try:
+        assert (outcome.status, len(outcome.output), outcome.diagnostics) == (3, 60000, b"said")
+        assert alive(agent)
+    finally:
+        os.kill(agent, signal.SIGKILL)
+
+
+def test_a_command_and_all_that_it_started_dies_with_a_killed_caller(tmp_path: Path) -> None:
+    """`kill -9` of ours leaves nothing that goes on with a secret."""
+    noted = tmp_path / "pids"
+    script = f"import os, time\nos.fork(); open({str(noted)!r}, 'a').write(f'{{os.getpid()}} '); time.sleep(600)"
+    caller_script = (
+        "import sys; from devicelogin import child_process; child_process.run(sys.argv[1:], deadline_seconds=500)"
+    )
+    caller = subprocess.Popen(
+        [sys.executable, "-c", caller_script, *PYTHON, script],
+        env={**os.environ, "PYTHONPATH": str(sandbox.ROOT)},
+    )  # fmt: skip
+    sandbox.wait_for(lambda: noted.exists() and len(noted.read_text().split()) == 2, "both")
+    pids = [int(word) for word in noted.read_text().split()]
+    assert all(alive(pid) for pid in pids)
+    caller.kill()
+    caller.wait()
+    sandbox.wait_for(lambda: not any(alive(pid) for pid in pids), "the end of both")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prlimit(2) is of Linux")
+def test_a_command_writes_no_core_whatever_limit_the_shell_has_set() -> None:
+    """What a key command prints is a key."""
+    script = "while ! grep -q 'core file size *0 *0 ' /proc/self/limits; do sleep 0.01; done; echo none"
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    if hard == 0:
+        pytest.skip("the limit of this session allows no core anyway")
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    try:
+        assert child_process.run(["sh", "-c", script], deadline_seconds=60).output == b"none\n"
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
 
 
 def test_a_child_that_never_reads_its_input_is_no_trouble() -> None:

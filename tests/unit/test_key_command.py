@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -48,6 +49,19 @@ def test_a_command_that_does_not_end_is_killed_in_time_and_not_waited_for_again(
     with pytest.raises(errors.StoreUnusableError, match="did not end"):
         sealed(tmp_path, "command").probe()
     assert time.monotonic() - begun < 5
+
+
+def test_a_command_that_leaves_an_agent_running_gives_its_key(tmp_path: Path) -> None:
+    """The agent may hold stdout and stderr for as long as it lives, as gpg's does; it is not killed."""
+    noted = tmp_path / "pid"
+    write_command(tmp_path, "sh", "-c", f"sleep 500 & echo $! >>{noted}; printf %s {KEY.decode()}")
+    supply = key_sources.KeySupply({"PATH": os.environ["PATH"]})
+    try:
+        sealed(tmp_path, "command", supply).save(RECORD)
+        assert sealed(tmp_path, "command", supply).load() == RECORD
+    finally:
+        for pid in noted.read_text().split():
+            os.kill(int(pid), signal.SIGKILL)  # raises where it is gone
 
 
 def test_a_command_sees_as_much_as_cron_would_give_it(tmp_path: Path) -> None:
