@@ -159,10 +159,17 @@ def _take_turn(wanted: "dict[str, list[str]]") -> "turns.Turn | None":
     if "clock_seconds" in wanted and _is_clock_awaited():
         return None
     try:
-        from devicelogin.tokens import single_flight
+        from devicelogin.tokens import refusals, single_flight
+
+        refused = refusals.Refusals(own, directory)
+
+        def is_refused(line: str) -> bool:
+            return refused.are_any() and refused.recall(line, force="force" in wanted) is not None
 
         with _word_to_who_waits():
-            return single_flight.join(own, read, asked, min_valid=minimum, force="force" in wanted)
+            return single_flight.join(
+                own, read, asked, min_valid=minimum, force="force" in wanted, is_refused=is_refused
+            )
     except Exception:  # no lock to be had: the full way says why
         return None
 

@@ -36,6 +36,9 @@ _GRAPH_HOSTS: dict[str, tuple[str, ...]] = {
 #: Which hosts are known to be Microsoft's identity provider (lower case, port 443)?
 KNOWN_LOGIN_HOSTS = frozenset(_GRAPH_HOSTS)
 
+#: Where is Graph, in any of the clouds?
+GRAPH_ROOTS = frozenset(f"https://{host}" for hosts in _GRAPH_HOSTS.values() for host in hosts)
+
 #: On which hosts has Microsoft been seen to ask for the code? The page moves, so another host is unusual, not wrong.
 VERIFICATION_HOSTS = frozenset(
     {

@@ -7,10 +7,11 @@ the two it is (design decision D9).
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from devicelogin import errors, hints, models, redaction
+from devicelogin import errors, hints, models, redaction, resources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,13 @@ TRANSIENT = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
 
 #: What is the code of the error that a new device code mends?
 CODE_EXPIRED = "code_expired"
+
+#: What are the codes of errors about one request that say nothing about the saved sign-in: no consent to these scopes, a proof
+#: that only a person or nobody here can give, and what else was refused of other scopes?
+CONSENT_REQUIRED = "consent_required"
+MORE_PROOF_REQUIRED = "more_proof_required"
+STEP_UP_REQUIRED = "step_up_required"
+REQUEST_REFUSED = "request_refused"
 
 _EXPIRED = frozenset({"expired_token", "code_expired"})
 _DECLINED = frozenset({"access_denied", "authorization_declined"})
@@ -76,6 +84,19 @@ _CLIENT = (
 _APP = "check the client id, and that the provider lets this app use the device flow: {login} --client-id ID"
 _SCOPES = "check the scopes: {login} --scope SCOPE"
 
+#: Which numbers and suberrors say that the refresh token itself is over, whatever it was to bring?
+_ENDED = frozenset({700082, 70043, 70044, 50173, 50132, 50133, 70008, 70000, 700084})
+_ENDED_SUBERRORS = frozenset({"bad_token", "token_expired"})
+
+#: Which say that a person has not consented, and may?
+_NO_CONSENT = frozenset({65001, 65004})
+
+#: Which refusals are about the scopes, so that they name them?
+_ABOUT_SCOPES = frozenset({"invalid_scope", "invalid_resource", "invalid_target"})
+
+#: Which claims of a challenge are met by any new sign-in: that it is new, and what the client can do?
+_MET_BY_LOGIN = frozenset({"nbf", "xms_cc"})
+
 #: What can be done about an error whatever the provider?
 _BY_ERROR = {
     **dict.fromkeys(_NOT_THIS_APP, _APP),
@@ -107,10 +128,17 @@ _KNOWN: dict[int, _Advice] = {
         "the app registration does not list that permission", "add it under API permissions, then: {login}"
     ),
     65005: _Advice("the app registration does not list that permission", "add it under API permissions, then: {login}"),
+    **dict.fromkeys(
+        (28000, 700022),
+        _Advice(
+            "the scopes belong to more than one API, and a token is for one",
+            "sign in for one API at a time: {login} --scope SCOPE",
+        ),
+    ),
     # scopes
     70011: _Advice(
         "one of the scopes is not valid",
-        "check their spelling; all of them belong to one resource: {login} --scope SCOPE",
+        "check their spelling: {login} --scope SCOPE",
     ),
     28002: _Advice("one of the scopes is not valid", "check their spelling: {login} --scope SCOPE"),
     500011: _Advice(
@@ -204,13 +232,13 @@ def read_refusal(answer: Mapping[str, object]) -> Refusal:
     )
 
 
-def start_refused(refusal: Refusal, *, profile: str) -> errors.DeviceLoginError:
-    """Return the error for a device-authorization request that was refused (RFC 8628 section 3.2)."""
-    return _before_saved(refusal, profile, "the sign-in could not be started")
+def start_refused(refusal: Refusal, *, profile: str, scopes: tuple[str, ...] = ()) -> errors.DeviceLoginError:
+    """Return the error for a device-authorization request for `scopes` that was refused (RFC 8628 section 3.2)."""
+    return _before_saved(refusal, profile, "the sign-in could not be started", scopes)
 
 
-def poll_refused(refusal: Refusal, *, profile: str) -> errors.DeviceLoginError:
-    """Return the error for a poll that was refused for good (RFC 8628 section 3.5)."""
+def poll_refused(refusal: Refusal, *, profile: str, scopes: tuple[str, ...] = ()) -> errors.DeviceLoginError:
+    """Return the error for a poll that was refused for good (RFC 8628 section 3.5); `scopes` were asked for."""
     if refusal.error in _DECLINED:
         return _make(
             errors.LoginNotCompletedError,
@@ -225,7 +253,7 @@ def poll_refused(refusal: Refusal, *, profile: str) -> errors.DeviceLoginError:
         or refusal.number in {70019, 70020, 7000014}
     ):
         return expired(profile=profile, refusal=refusal)
-    return _before_saved(refusal, profile, "the sign-in was refused")
+    return _before_saved(refusal, profile, "the sign-in was refused", scopes)
 
 
 def expired(*, profile: str, refusal: Refusal | None = None) -> errors.LoginNotCompletedError:
@@ -243,32 +271,147 @@ def expired(*, profile: str, refusal: Refusal | None = None) -> errors.LoginNotC
     )
 
 
-def refresh_refused(refusal: Refusal, *, profile: str, who: str) -> errors.DeviceLoginError:
-    """Return the error for a refresh that was refused (RFC 6749 section 5.2). `who` names the saved sign-in's account."""
-    known = _advice(refusal, profile)
+def refresh_refused(
+    refusal: Refusal,
+    *,
+    profile: str,
+    who: str,
+    scopes: tuple[str, ...] = (),
+    graph_root: str = "",
+    claims: str | None = None,
+) -> errors.DeviceLoginError:
+    """Return the error for a refresh that was refused (RFC 6749 section 5.2). `who` names the saved sign-in's account.
+
+    `scopes` are those asked for where they are others than the sign-in's own, `claims` those of a challenge: what is refused
+    of such a request need not be the end of the sign-in (design decision D17).
+    """
     if _is_transient(refusal):
         return _transient(refusal)
-    subject = f"the saved sign-in of {redaction.printable(who, limit=80)} is no longer accepted"
-    words = f"{subject}: {known.words}" if known else subject
-    hint = known.hint if known else _again(profile)
-    if refusal.error in _NOT_THIS_APP and not (known and known.admin):
-        return _make(errors.ConfigError, refusal, words, known.hint if known else _by_error(refusal, profile))
-    if refusal.error in _NOT_THIS_REQUEST:
-        return _make(
-            errors.ConfigError,
-            refusal,
-            known.words if known else "the identity provider does not accept what was asked for",
-            known.hint if known else _by_error(refusal, profile),
-        )
+    person = redaction.printable(who, limit=80)
+    if refusal.error in _NOT_THIS_APP | _NOT_THIS_REQUEST and not (scopes and _lacks_consent(refusal)):
+        return _wrong_request(refusal, profile, person, scopes)
+    has_ended = refusal.number in _ENDED or refusal.suberror in _ENDED_SUBERRORS
+    if not has_ended and _lacks_consent(refusal):
+        return _no_consent(refusal, profile, person, scopes, graph_root)
+    if not has_ended and claims is not None:
+        return _more_proof(refusal, profile, person, claims)
+    if not has_ended and scopes:
+        return _refused_for(refusal, profile, person, scopes, graph_root)
+    known = _advice(refusal, profile)
+    subject = f"the saved sign-in of {person} is no longer accepted"
     family = errors.DeniedByPolicyError if known and known.admin else errors.LoginRequiredError
-    return _make(family, refusal, words, hint)
+    return _make(
+        family,
+        refusal,
+        f"{subject}: {known.words}" if known else subject,
+        known.hint if known else _again(profile),
+    )
 
 
-def _before_saved(refusal: Refusal, profile: str, subject: str) -> errors.DeviceLoginError:
+def _wrong_request(refusal: Refusal, profile: str, person: str, scopes: tuple[str, ...]) -> errors.DeviceLoginError:
+    """Return the error for an app, a scope or a resource that the provider does not know, or not so."""
+    known = _advice(refusal, profile)
+    hint = known.hint if known else _by_error(refusal, profile)
+    if refusal.error in _NOT_THIS_APP:
+        subject = f"the saved sign-in of {person} is no longer accepted"
+        words = f"{subject}: {known.words}" if known else subject
+        family = errors.DeniedByPolicyError if known and known.admin else errors.ConfigError
+        return _make(family, refusal, words, hint)
+    words = known.words if known else "the identity provider does not accept what was asked for"
+    return _make(errors.ConfigError, refusal, words + _named(refusal, scopes), hint)
+
+
+def _lacks_consent(refusal: Refusal) -> bool:
+    known = _KNOWN.get(refusal.number) if refusal.number is not None else None
+    if known is not None and known.admin:
+        return False
+    if refusal.error == "invalid_scope" and refusal.number is None:
+        return True  # RFC 6749 section 6: a refresh brings no more than was granted; Entra says 65001 for that
+    return CONSENT_REQUIRED in {refusal.error, refusal.suberror} or refusal.number in _NO_CONSENT
+
+
+def _no_consent(
+    refusal: Refusal, profile: str, person: str, scopes: tuple[str, ...], graph_root: str
+) -> errors.DeviceLoginError:
+    """Return the error for scopes that nobody consented to, with the one command that asks for them."""
+    login = hints.login(profile)
+    if not scopes:
+        words, hint = (
+            f"the app may no longer use all that {person} signed in for: consent is missing",
+            f"consent: {login}",
+        )
+    else:
+        api, named = _api(scopes, graph_root), _short(scopes)
+        missing = f"no consent to {named}" if named else "no consent to any of its permissions"
+        words = f"the app may not use {api} for {person} yet: {missing}; the sign-in itself is fine"
+        hint = f"{login} {resources.options(scopes)}"
+    return _make(errors.LoginRequiredError, refusal, words, hint, code=CONSENT_REQUIRED)
+
+
+def _more_proof(refusal: Refusal, profile: str, person: str, claims: str) -> errors.DeviceLoginError:
+    """Return the error for a claims challenge that a refresh does not meet; whether a sign-in would, its claims tell."""
+    known = _advice(refusal, profile)
+    if known and known.admin:
+        return _make(errors.DeniedByPolicyError, refusal, f"a new token was refused: {known.words}", known.hint)
+    reason = f": {known.words}" if known else ""
+    if _is_met_by_login(claims):
+        words = f"more proof is wanted of {person}{reason}"
+        return _make(errors.LoginRequiredError, refusal, words, _again(profile), code=MORE_PROOF_REQUIRED)
+    return _make(
+        errors.DeniedByPolicyError,
+        refusal,
+        f"this request wants more proof of {person} than a saved sign-in can give{reason}; the sign-in itself is fine",
+        "ask an administrator which policy wants it, naming the code below; signing in again does not bring it",
+        code=STEP_UP_REQUIRED,
+    )
+
+
+def _is_met_by_login(claims: str) -> bool:
+    """Tell whether a challenge wants no more than a token of a newer sign-in."""
+    try:
+        wanted = json.loads(claims).get("access_token", {})
+        return isinstance(wanted, dict) and set(wanted) <= _MET_BY_LOGIN
+    except (ValueError, AttributeError, RecursionError):
+        return False
+
+
+def _refused_for(
+    refusal: Refusal, profile: str, person: str, scopes: tuple[str, ...], graph_root: str
+) -> errors.DeviceLoginError:
+    """Return the error for other scopes than the sign-in's own, of which nobody knows whether it is more than that."""
+    known = _advice(refusal, profile, resources.options(scopes))
+    subject = f"no token for {_api(scopes, graph_root)} was given to {person}"
+    words = f"{subject}: {known.words}" if known else subject
+    if known and known.admin:
+        return _make(errors.DeniedByPolicyError, refusal, words, known.hint, code=REQUEST_REFUSED)
+    hint = known.hint if known else f"{hints.login(profile)} {resources.options(scopes)}"
+    return _make(errors.LoginRequiredError, refusal, words, hint, code=REQUEST_REFUSED)
+
+
+def _api(scopes: tuple[str, ...], graph_root: str) -> str:
+    """Return what people call the API that `scopes` are for."""
+    found = resources.grouped(scopes, graph_root)
+    return ", ".join(redaction.printable(resources.name(resource), limit=100) for resource in found)
+
+
+def _short(scopes: tuple[str, ...]) -> str:
+    """Return the permissions without the address of their API; empty where all of them were asked for."""
+    words = [scope.rpartition("/")[2] for scope in scopes if not resources.is_default(scope)]
+    return redaction.printable(", ".join(words), limit=200)
+
+
+def _named(refusal: Refusal, scopes: tuple[str, ...]) -> str:
+    return f": {redaction.printable(' '.join(scopes), limit=200)}" if scopes and refusal.error in _ABOUT_SCOPES else ""
+
+
+def _before_saved(
+    refusal: Refusal, profile: str, subject: str, scopes: tuple[str, ...] = ()
+) -> errors.DeviceLoginError:
     known = _advice(refusal, profile)
     if _is_transient(refusal):
         return _transient(refusal)
     words = f"{subject}: {known.words}" if known else f"{subject} by the identity provider"
+    words += _named(refusal, scopes)
     hint = known.hint if known else _lookup(refusal) or _by_error(refusal, profile)
     if (known and known.admin) or refusal.error == "consent_required":
         return _make(errors.DeniedByPolicyError, refusal, words, hint)
@@ -302,9 +445,9 @@ def _make(
     return family(message, hint=hint, detail=refusal.detail, correlation_id=refusal.correlation_id, code=code)
 
 
-def _advice(refusal: Refusal, profile: str) -> _Advice | None:
+def _advice(refusal: Refusal, profile: str, options: str = "") -> _Advice | None:
     known = _KNOWN.get(refusal.number) if refusal.number is not None else None
-    return known._replace(hint=_fill(known.hint, profile)) if known else None
+    return known._replace(hint=_fill(known.hint, profile, options)) if known else None
 
 
 def _number(answer: Mapping[str, object]) -> int | None:
@@ -320,8 +463,10 @@ def _lookup(refusal: Refusal) -> str | None:
     return f"read what the code means: {_LOOKUP.format(refusal.number)}" if refusal.number else None
 
 
-def _fill(hint: str, profile: str) -> str:
-    return hint.replace("{login}", hints.login(profile))
+def _fill(hint: str, profile: str, options: str = "") -> str:
+    # A command that is to be completed is not completed twice.
+    more = f" {options}" if options and hint.endswith("{login}") else ""
+    return hint.replace("{login}", hints.login(profile)) + more
 
 
 def _by_error(refusal: Refusal, profile: str) -> str:

@@ -63,7 +63,8 @@ def _values(instance: typing.Any) -> tuple[object, ...]:
 class Account:
     """The person who signed in, as the verified ID token named them.
 
-    `username` and `name` are for display only and may change; who it is says `key` (design decision D7).
+    `username` and `name` are for display and may change; who it is says `key` (design decision D7). `username` is what the
+    provider vouches for, at worst the subject; `name` is what people call themselves.
     """
 
     username: str
@@ -81,10 +82,27 @@ class Account:
             return (self.tenant_id.lower(), self.object_id.lower())
         return (self.issuer, self.subject)
 
+    @property
+    def shown_name(self) -> str:
+        """What people call themselves, beside the user name: in quotes where it could be taken for one; empty without it."""
+        if not self.name or self.name == self.username:
+            return ""
+        is_plain = all(character.isalpha() or character in " .,'-" for character in self.name)
+        return self.name if is_plain else '"{}"'.format(self.name.replace('"', "'"))
+
     def is_named(self, wanted: str) -> bool:
-        """Tell whether `wanted`, a user name or an object id (else subject), names this account."""
-        given = wanted.strip().casefold()
-        return given in {self.username.casefold(), (self.object_id or self.subject).casefold()}
+        """Tell whether `wanted`, a user name, an object id or a subject, names this account; its `name` never does.
+
+        SECURITY: a display name is whatever its owner chose. User names are compared without regard to case, but what
+        is ASCII is never the same as what is not: folding makes a plain letter of the Kelvin sign, too.
+        """
+        given = wanted.strip()
+        if given in {self.object_id, self.subject} - {None, ""}:
+            return True
+        if self.object_id and given.lower() == self.object_id.lower():
+            return True
+        is_comparable = given.isascii() == self.username.isascii() and self.username != self.subject
+        return is_comparable and given.casefold() == self.username.casefold()
 
 
 @record

@@ -71,6 +71,28 @@ def printable(text: object, *, limit: int = 300) -> str:
     return folded if len(folded) <= limit else folded[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
+def unmistakable(text: str) -> str:
+    """Return a user name so that it cannot be taken for another one: letters of other alphabets beside Latin ones escaped.
+
+    SECURITY: a name with one Cyrillic letter among Latin ones looks like somebody else's. One of another alphabet
+    throughout is left as it is.
+    """
+    letters = [character for character in text if character.isalpha()]
+    if not any(map(_is_latin, letters)):
+        return text
+    return "".join(
+        character if not character.isalpha() or _is_latin(character) else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def _is_latin(letter: str) -> bool:
+    # Only the usual ones: the full-width, script and mathematical forms look like them and are others.
+    return letter.isascii() or (
+        unicodedata.name(letter, "").startswith("LATIN ") and not unicodedata.normalize("NFKC", letter).isascii()
+    )
+
+
 def quotable(text: str, *, limit: int = 300) -> str:
     """Return what a server said in a refusal, as `printable` does and `redacted`: some repeat the token they were sent."""
     return printable(redacted(text), limit=limit)

@@ -41,9 +41,9 @@ def lines(work: client.Workplace, sign_in: models.SignIn, *, stays: bool) -> lis
 
 def _who(sign_in: models.SignIn) -> str:
     account = sign_in.account
-    who = _shown(account.username or account.name)
-    if account.name and account.name != account.username:
-        who += f" ({_shown(account.name)})"
+    who = _shown(account.username)
+    if account.shown_name:
+        who += f" ({_shown(account.shown_name)})"
     tenant = (account.tenant_id or "").lower()
     if tenant == reporting.PERSONAL_TENANT:
         return f"Signed in as {who}, a personal Microsoft account."

@@ -302,7 +302,7 @@ def _working(invocation: Invocation, flags: dict[str, object], expected: str | N
     work: client.Workplace = invocation.workplace(pinned)
     try:
         sign_in = secret_store.read_sign_in(work.paths)
-        if sign_in is None or (expected is not None and not sign_in.account.is_named(expected)):
+        if sign_in is None or (expected is not None and not signing_in.is_expected(sign_in.account, expected)):
             return None
         wanted = work.settings(for_login=True).scopes if "scopes" not in flags else _settings_of(invocation, flags)
         if wanted.explicit and not {name.lower() for name in wanted.value} <= {s.lower() for s in sign_in.scopes}:

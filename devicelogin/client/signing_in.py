@@ -7,7 +7,19 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING
 
-from devicelogin import authority, clock, clouds, errors, explain, hints, models, msal_client, secret_store, settings
+from devicelogin import (
+    authority,
+    clock,
+    clouds,
+    errors,
+    explain,
+    hints,
+    models,
+    msal_client,
+    redaction,
+    secret_store,
+    settings,
+)
 from devicelogin.client import preparing, unfinished
 from devicelogin.signin import device_flow, scopes, signing_keys
 from devicelogin.terminal import verification_uri
@@ -59,6 +71,11 @@ def login(work: Workplace, options: Options, observer: observing.Observer) -> mo
         for note in chosen.notes:
             observer.note(note)
         return _Login(work, chosen, client_id, store, old, options, observer).run()
+
+
+def is_expected(account: models.Account, wanted: str) -> bool:
+    """Tell whether `wanted`, a user name, an object id or a subject as a person typed it, names `account`."""
+    return account.is_named(redaction.unmistakable(redaction.printable(wanted, limit=200)))
 
 
 def missing_client_id(profile: str) -> errors.ConfigError:
@@ -205,7 +222,7 @@ class _Login:
     def _check_person(self, account: models.Account) -> None:
         wanted = self._options.expect_user
         login = hints.login(self._work.profile)
-        if wanted is not None and not account.is_named(wanted):
+        if wanted is not None and not is_expected(account, wanted):
             raise errors.LoginNotCompletedError(
                 f"{account.username} signed in, but {wanted} was expected; nothing was saved",
                 hint=f"run {login} again and sign in as {wanted}",

@@ -112,6 +112,7 @@ class Workplace:
             refresh=Refresher(self, chosen),
             min_valid=chosen.min_valid.value,
             own_scopes=scopes.value if scopes.explicit else (),
+            graph_root=None if chosen.is_oidc else chosen.graph_root.value or "",
             # Those of the profile are part of what the cache calls "own"; the environment may differ from call to call.
             is_own=not scopes.source.startswith("environment"),
             profile_stat=profile_stat,
@@ -201,8 +202,16 @@ class Refresher:
         # SECURITY: the one place that the refresh token is sent to. Where the others are is no matter of a refresh.
         provider.check_hosts(sign_in.hosts, endpoint=provider.token_endpoint)
         client = msal_client.MsalClient(http, provider, client_id=sign_in.client_id, profile=work.profile)
+        own = {scope.lower() for scope in sign_in.scopes}
+        are_others = not {scope.lower() for scope in scopes} <= own
         as_granted, scopes = _within_grant(sign_in, scopes)
-        wanted: dict[str, Any] = {"who": sign_in.account.username, "claims": claims, "as_granted": as_granted}
+        wanted: dict[str, Any] = {
+            "who": sign_in.account.username,
+            "claims": claims,
+            "as_granted": as_granted,
+            "are_others": are_others,
+            "graph_root": sign_in.graph_root,
+        }
         try:
             return client.refresh(saved.credentials, scopes, **wanted)
         except http_session.NoAnswerError as error:
@@ -213,5 +222,6 @@ class Refresher:
         try:
             return client.refresh(saved.credentials, scopes, **wanted)
         except errors.LoginRequiredError as error:
-            error.message += "; the answer to a refresh was just lost on the way, and with it a one-time token"
+            if error.code == errors.LoginRequiredError.code:
+                error.message += "; the answer to a refresh was just lost on the way, and with it a one-time token"
             raise

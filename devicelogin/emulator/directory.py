@@ -21,7 +21,10 @@ _ALIASES = ("common", "organizations", "consumers")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """A person who can sign in."""
+    """A person who can sign in. An empty `user_principal_name` is left out of the tokens.
+
+    `email` None: the user principal name. Only the OpenID provider says whether it was verified.
+    """
 
     user_principal_name: str
     display_name: str
@@ -30,6 +33,8 @@ class User:
     object_id: str
     tenant_id: str = HOME_TENANT_ID
     job_title: str | None = None
+    email: str | None = None
+    email_verified: bool = False
 
     @property
     def is_personal(self) -> bool:

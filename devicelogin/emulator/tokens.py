@@ -114,6 +114,8 @@ class Tokens:
 def _id_claims(grant: Grant, issuer: str, now: float) -> dict[str, Any]:
     user = grant.user
     common = {"aud": grant.client.client_id, "iss": issuer, "exp": int(now) + 3600}
+    if user.user_principal_name:
+        common["preferred_username"] = user.user_principal_name
     if grant.is_oidc:
         return common | {
             "iat": int(now),
@@ -122,8 +124,8 @@ def _id_claims(grant: Grant, issuer: str, now: float) -> dict[str, Any]:
             "typ": "ID",
             "azp": grant.client.client_id,
             "name": user.display_name,
-            "preferred_username": user.user_principal_name,
-            "email": user.user_principal_name,
+            "email": user.email if user.email is not None else user.user_principal_name,
+            "email_verified": user.email_verified,
         }
     pairwise = hashlib.sha256(f"{user.object_id} {grant.client.client_id}".encode()).digest()
     return common | {
@@ -133,7 +135,6 @@ def _id_claims(grant: Grant, issuer: str, now: float) -> dict[str, Any]:
         "aio": secrets.token_urlsafe(60),
         "name": user.display_name,
         "oid": user.object_id,
-        "preferred_username": user.user_principal_name,
         "rh": secrets.token_urlsafe(40),
         "sub": signing_keys.encoded(pairwise),
         "tid": user.tenant_id,

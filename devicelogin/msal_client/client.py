@@ -139,7 +139,7 @@ class MsalClient:
             flow = self._app.initiate_device_flow(scopes=_without_reserved(scopes))
         if "error" in flow:
             # Also with status 200: Entra has been seen to do that.
-            raise explain.start_refused(explain.read_refusal(flow), profile=self._profile)
+            raise explain.start_refused(explain.read_refusal(flow), profile=self._profile, scopes=scopes)
         for name in ("user_code", "device_code", "verification_uri"):
             if not isinstance(flow.get(name), str) or not flow[name]:
                 raise _unreadable(self._provider, f"no {name}")
@@ -180,7 +180,7 @@ class MsalClient:
             last = self._transport.last
             asked = http_session.read_retry_after(last.headers, time.time) if last is not None else None
             return models.Pending(interval=interval, retry_after=asked)
-        raise explain.poll_refused(refusal, profile=self._profile)
+        raise explain.poll_refused(refusal, profile=self._profile, scopes=self._asked)
 
     def refresh(
         self,
@@ -190,11 +190,15 @@ class MsalClient:
         who: str,
         claims: str | None = None,
         as_granted: tuple[str, ...] | None = None,
+        are_others: bool = False,
+        graph_root: str = "",
     ) -> models.TokenAnswer:
         """Exchange the refresh token in `credentials` for a new access token (RFC 6749 section 6). Never prompts.
 
-        `as_granted` are the scopes once granted: nothing is asked for then, which means just these. `claims` is the JSON text of a claims challenge. Raises what `explain.refresh_refused` makes of a refusal,
-        DataBadError where `credentials` cannot be used, and what the HTTP session raises.
+        `as_granted` are the scopes once granted: nothing is asked for then, which means just these. `claims` is the JSON text
+        of a claims challenge. `are_others`: the scopes are not those of the sign-in, so that a refusal may be theirs alone.
+        Raises what `explain.refresh_refused` makes of a refusal, DataBadError where `credentials` cannot be used, and what
+        the HTTP session raises.
         """
         self._http_cache.clear()
         self._fill_cache(credentials)
@@ -216,7 +220,14 @@ class MsalClient:
                 hint=f"sign in again: {hints.login(self._profile)}",
             )
         if "error" in result:
-            raise explain.refresh_refused(explain.read_refusal(result), profile=self._profile, who=who)
+            raise explain.refresh_refused(
+                explain.read_refusal(result),
+                profile=self._profile,
+                who=who,
+                scopes=scopes if are_others else (),
+                graph_root=graph_root,
+                claims=claims,
+            )
         return self._token_answer(result)
 
     def _application(self) -> Any:

@@ -57,7 +57,8 @@ def write_sign_in(paths: settings_paths.ProfilePaths, sign_in: models.SignIn) ->
 
 
 def remove_sign_in(paths: settings_paths.ProfilePaths) -> None:
-    """Delete the trace and its times; no error if there are none. Raises StoreUnusableError where it cannot be."""
+    """Delete the trace and what belongs to it; no error if there is none. Raises StoreUnusableError where it cannot be."""
+    private_files.remove(paths.refused)
     private_files.remove(paths.times)
     private_files.remove(paths.sign_in)
 

@@ -98,6 +98,11 @@ class ProfilePaths:
         return os.path.join(self.state, "times")
 
     @property
+    def refused(self) -> str:
+        """What the provider refused in the last minute, where there is no memory of ours for that."""
+        return os.path.join(self.state, "refused")
+
+    @property
     def lock(self) -> str:
         """Never unlinked, and not in a runtime directory: logind deletes those."""
         return os.path.join(self.state, "lock")

@@ -193,11 +193,13 @@ def _account(claims: dict[str, Any], issuer: str, home_account_id: str) -> model
             "",
         )
 
+    # SECURITY: an address that nobody verified and the name are whatever their owner typed; neither says who it is.
+    email = ("email",) if claims.get("email_verified") in (True, "true") else ()
     subject = claims["sub"]
     if not isinstance(subject, str) or not subject:
         _refuse("it names nobody")
     return models.Account(
-        username=text("preferred_username", "upn", "email", "name", "sub"),
+        username=redaction.unmistakable(text("preferred_username", "upn", *email, "sub")),
         name=text("name", "given_name"),
         issuer=issuer,
         subject=subject,

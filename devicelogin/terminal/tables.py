@@ -204,7 +204,7 @@ def _who(status: SignInStatus) -> str:
     if status.sign_in is None:
         return "unknown" if status.state == "unreadable" else "nobody"
     account = status.sign_in.account
-    return f"{account.name} <{account.username}>" if account.name else account.username
+    return f"{account.shown_name} <{account.username}>" if account.shown_name else account.username
 
 
 def _state(status: SignInStatus) -> str:

@@ -146,7 +146,7 @@ def read(directory: str, asked: str, profile_file: str, sign_in_file: str) -> "E
 
     `directory` is the profile's directory in the runtime directory. A hit opens one file and asks the stats of two.
     """
-    text = _read_private(os.path.join(directory, file_name(asked)))
+    text = read_private(os.path.join(directory, file_name(asked)))
     entry = parse(text) if text is not None else None
     if entry is None or entry.asked != asked:
         return None
@@ -215,7 +215,7 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _read_private(path: str) -> str | None:
+def read_private(path: str) -> str | None:
     """Return the text of a file of ours that nobody else may read, None where it is not one."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))

@@ -88,6 +88,10 @@ class TokenCache:
         if spare is not None:
             spare.delete()
 
+    def in_memory(self) -> str | None:
+        """Return the directory in memory where the tokens lie, None where this machine has none for us or none is wished."""
+        return self._memory() if self._enabled else None
+
     def _memory(self) -> str | None:
         directory = self._paths.cache
         return directory if directory is not None and is_memory(directory) else None

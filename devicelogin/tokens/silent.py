@@ -13,8 +13,8 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from devicelogin import clock, errors, hints, models, secret_store
-from devicelogin.tokens import access_cache, cache_directory, single_flight
+from devicelogin import clock, errors, explain, hints, models, resources, secret_store
+from devicelogin.tokens import access_cache, cache_directory, refusals, single_flight
 from devicelogin.tokens import turn as turns
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ _OUT_OF_REACH = frozenset(
     {"store_locked", "store_hung", "store_no_bus", "store_dead_bus", "store_no_backend", "store_no_collection"}
     | {"store_no_logon_session", "store_not_viable", "store_failed"}
 )
+
+
+#: Which refusals may come of a refresh token that another one has replaced?
+_MAY_BE_OLD = frozenset({errors.LoginRequiredError.code, errors.DeniedByPolicyError.code, explain.REQUEST_REFUSED})
 
 
 class Refresher(Protocol):
@@ -68,6 +72,7 @@ class SilentTokens:
     """Access tokens of one profile for whoever is not at a terminal.
 
     `min_valid` (seconds) and `own_scopes` are wanted where a caller names none; with neither, the sign-in's scopes.
+    `graph_root` is Graph's address where scopes have resources, None where they have none (other providers than Entra).
     `is_own`: they come from the profile, not from an environment that another call may not have. `profile_stat` is the
     `stat_line` of the profile file from before the settings were read. `turn` is what the entry point already has.
     """
@@ -82,6 +87,7 @@ class SilentTokens:
         refresh: Refresher,
         min_valid: float | None = None,
         own_scopes: tuple[str, ...] = (),
+        graph_root: str | None = None,
         is_own: bool = True,
         profile_stat: str | None = None,
         turn: turns.Turn | None = None,
@@ -93,6 +99,7 @@ class SilentTokens:
         self._refresh = refresh
         self._min_valid = min_valid
         self._own_scopes = own_scopes
+        self._graph_root = graph_root
         self._is_own = is_own
         self._profile_stat = profile_stat
         self._turn = turn
@@ -105,13 +112,22 @@ class SilentTokens:
         """
         if wish.min_valid is None and self._min_valid is not None:
             wish = dataclasses.replace(wish, min_valid=self._min_valid)
+        self._check_resource(wish.scopes)
         turn = self._take_turn(wish)
+        while turn.is_refused:
+            refused = self._recall(turn.asked, wish)
+            if refused is not None:
+                raise refused
+            turn = self._take_turn(wish)  # that minute is just over
         limit = clock.Deadline(SILENT_SECONDS - (access_cache.boot_seconds() - turn.began))
         if turn.error is not None:
             return _still_useful(turn.entry, turn.error)
         if turn.lock is None and turn.entry is not None:
             return _token(turn.entry, _shortness(turn.entry, wish))
         try:
+            refused = self._recall(turn.asked, wish)  # the entry point does not know everywhere where that lies
+            if refused is not None:
+                raise refused
             return self._refreshed(turn.asked, wish, limit)
         except errors.DeviceLoginError as error:
             if turn.is_early and turn.entry is not None:
@@ -151,7 +167,27 @@ class SilentTokens:
             force=wish.force or wish.claims is not None,
             # A token that answers no claims challenge is not what was asked for, however new.
             accepts_new=wish.claims is None,
+            is_refused=lambda line: self._recall(line, wish) is not None,
         )
+
+    def _recall(self, asked: str, wish: Wish) -> errors.DeviceLoginError | None:
+        return self._refusals().recall(asked, claims=wish.claims, force=wish.force)
+
+    def _refusals(self) -> refusals.Refusals:
+        return refusals.Refusals(self._paths, self._cache.in_memory() or self._paths.state)
+
+    def _check_resource(self, scopes: tuple[str, ...]) -> None:
+        """Raise UsageError where `scopes` belong to more than one API; only Entra's have one (D17)."""
+        if len(scopes) < 2 or self._graph_root is None:
+            return
+        found = resources.grouped(scopes, self._graph_root)
+        if len(found) > 1:
+            apis = " and ".join(resources.name(resource) for resource in found)
+            raise errors.UsageError(
+                f"a token is for one API, and these scopes belong to {apis}",
+                hint="ask for each by itself: "
+                + hints.command(f"token {resources.options(next(iter(found.values())))}", self._paths.profile),
+            )
 
     def _refreshed(self, asked: str, wish: Wish, limit: clock.Deadline) -> models.AccessToken:
         """Refresh, save, remember. The caller holds the lock."""
@@ -161,12 +197,10 @@ class SilentTokens:
         scopes = wish.scopes or self._own_scopes or saved.sign_in.scopes
         try:
             answer = self._refresh(saved, scopes, deadline=deadline, claims=wish.claims)
-        except (errors.LoginRequiredError, errors.DeniedByPolicyError) as error:
-            if secret_store.is_older_copy(record, secret_store.read_times(self._paths)):
+        except (errors.LoginRequiredError, errors.DeniedByPolicyError, errors.ConfigError) as error:
+            if error.code in _MAY_BE_OLD and secret_store.is_older_copy(record, secret_store.read_times(self._paths)):
                 error.message += f"; {secret_store.OLDER_COPY}"
-            # Other scopes may need a consent of their own; that says nothing about the sign-in.
-            if not wish.scopes and wish.claims is None:
-                self._note_refusal(record.generation, error)
+            self._remember(record.generation, asked, wish, error)
             raise
         warnings = self._save(store, record, saved, answer)
         entry = cache_directory.new_entry(
@@ -232,6 +266,21 @@ class SilentTokens:
             _logger.debug("saving after the refresh failed: %s", error.code)
             return (f"the refreshed sign-in could not be saved: {error.message}; this token is good all the same",)
         return ()
+
+    def _remember(self, generation: int, asked: str, wish: Wish, error: errors.DeviceLoginError) -> None:
+        """Keep what was refused from being asked again at once, and note it where it is the end of the sign-in.
+
+        Other scopes may need a consent of their own, a challenge may want what no sign-in brings: that says nothing about
+        the sign-in.
+        """
+        if error.detail is None:
+            return  # it was not the provider that said so
+        is_own = not wish.scopes and self._is_own and wish.claims is None
+        # Of another request that is only said where it is known to be over; of its own it may be the policy of one API.
+        has_ended = error.code == errors.LoginRequiredError.code
+        if has_ended or (is_own and not isinstance(error, errors.ConfigError)):
+            self._note_refusal(generation, error)
+        self._refusals().remember(asked, error, claims=wish.claims, for_all=has_ended and not is_own)
 
     def _note_refusal(self, generation: int, error: errors.DeviceLoginError) -> None:
         """Note once per episode that a person is needed, so that `status` can say so without the network."""

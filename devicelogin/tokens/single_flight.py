@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from devicelogin.settings.paths import ProfilePaths
 
     Read = Callable[[str], access_cache.Entry | None]
+    IsRefused = Callable[[str], bool]
 
 #: How long do we wait for somebody else's refresh (seconds)?
 WAITER_SECONDS = 60.0
@@ -28,17 +29,21 @@ def join(
     min_valid: "float | None" = None,
     force: bool = False,
     accepts_new: bool = True,
+    is_refused: "IsRefused" = lambda asked: False,
 ) -> turn.Turn:
     """Return the turn of one call that wants a token for the scope line `asked` that lasts `min_valid` seconds.
 
     `read` looks into the cache. With `force` a token from before this call is not taken; one that came while waiting is,
-    unless `accepts_new` is false. Raises StoreUnusableError or ConfigError where there can be no lock.
+    unless `accepts_new` is false. `is_refused` tells whether the provider refused that lately. Raises StoreUnusableError or
+    ConfigError where there can be no lock.
     """
     began = access_cache.boot_seconds()
     entry = read(asked)
     own = lock.ProfileLock(paths)
     if entry is not None and not force and entry.is_good(min_valid):
         return _early(own, read, entry, began) if entry.is_early_due() else turn.Turn(asked, entry, began=began)
+    if is_refused(asked):
+        return turn.Turn(asked, None, began=began, is_refused=True)
     try:
         own.acquire(clock.Deadline(WAITER_SECONDS))
     except errors.TryLaterError as error:
@@ -51,6 +56,9 @@ def join(
             if came_meanwhile or (not force and entry.is_good(min_valid)):
                 own.release()
                 return turn.Turn(asked, entry, began=began)
+        if is_refused(asked):
+            own.release()
+            return turn.Turn(asked, None, began=began, is_refused=True)
     except BaseException:
         own.release()
         raise

@@ -11,10 +11,11 @@ class Turn:
     """What came of asking: a token to use (`lock` None), or the lead (`lock` held, to be released by who leads).
 
     `entry` is the best token at hand, None where there is none. `is_early`: it is good, and the refresh only ahead of time.
-    `began` is when it was asked for (boot seconds). `error` says why nothing came of it: then there is no lock, and `entry` may still be better than nothing.
+    `began` is when it was asked for (boot seconds). `error` says why nothing came of it: then there is no lock, and `entry`
+    may still be better than nothing. `is_refused`: the provider refused it lately, and there is neither a lock.
     """
 
-    __slots__ = ("asked", "began", "entry", "error", "is_early", "lock")
+    __slots__ = ("asked", "began", "entry", "error", "is_early", "is_refused", "lock")
 
     def __init__(
         self,
@@ -25,6 +26,7 @@ class Turn:
         held: "lock.ProfileLock | None" = None,
         is_early: bool = False,
         error: "errors.DeviceLoginError | None" = None,
+        is_refused: bool = False,
     ) -> None:
         self.asked = asked
         self.began = began
@@ -32,6 +34,7 @@ class Turn:
         self.lock = held
         self.is_early = is_early
         self.error = error
+        self.is_refused = is_refused
 
     def release(self) -> None:
         """Give the lock back where it is held."""

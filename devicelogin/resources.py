@@ -1,0 +1,79 @@
+"""Which API a scope belongs to: a token is for one of them, and a request names the scopes of one (design decision D17)."""
+
+from __future__ import annotations
+
+import shlex
+
+from devicelogin import clouds
+
+#: What is the resource of a scope that names none (scopes-oidc.md)? It also stands for Graph's own addresses.
+GRAPH = ""
+
+#: Which scopes are about the person and not about an API? They go with the scopes of every resource.
+OF_NO_RESOURCE = frozenset({"openid", "profile", "offline_access", "email"})
+
+#: What is the last part of the scope that stands for all that was consented to?
+DEFAULT = ".default"
+
+#: As what is Graph known in every tenant?
+_GRAPH_ID = "00000003-0000-0000-c000-000000000000"
+
+#: What do people call the resources that they meet most often? Others are called what they are.
+_NAMES = {
+    GRAPH: "Graph",
+    "https://outlook.office.com": "Exchange",
+    "https://outlook.office365.com": "Exchange",
+    "00000002-0000-0ff1-ce00-000000000000": "Exchange",
+    "https://management.azure.com": "Azure Resource Manager",
+    "https://management.core.windows.net": "Azure Resource Manager",
+    "https://storage.azure.com": "Azure Storage",
+    "https://vault.azure.net": "Key Vault",
+    "https://database.windows.net": "Azure SQL",
+    "499b84ac-1321-427f-aa17-267ca6975798": "Azure DevOps",
+    "6dae42f8-4368-4678-94ff-3960e28e3630": "Azure Kubernetes Service",
+}
+
+
+def of(scope: str, graph_root: str = "") -> str | None:
+    """Return the resource of `scope`: `GRAPH`, all before its last slash, or None for those that belong to none.
+
+    `graph_root` is another address of Graph, beside Microsoft's. Entra compares resources without regard to case, so they
+    are returned in lower case; a second slash at the end stays, because the token then names it as well.
+    """
+    folded = scope.lower()
+    if folded in OF_NO_RESOURCE:
+        return None
+    resource = folded.rpartition("/")[0]
+    if resource.removesuffix("/") in {GRAPH, _GRAPH_ID, graph_root.lower().rstrip("/"), *clouds.GRAPH_ROOTS}:
+        return GRAPH
+    return resource
+
+
+def grouped(scopes: tuple[str, ...], graph_root: str = "") -> dict[str, tuple[str, ...]]:
+    """Return the scopes of each resource, in the order in which the resources come; those of none go with the first."""
+    found: dict[str, list[str]] = {}
+    without = []
+    for scope in scopes:
+        resource = of(scope, graph_root)
+        if resource is None:
+            without.append(scope)
+        else:
+            found.setdefault(resource, []).append(scope)
+    if without:
+        found.setdefault(next(iter(found), GRAPH), []).extend(without)
+    return {resource: tuple(words) for resource, words in found.items()}
+
+
+def name(resource: str) -> str:
+    """Return what a person calls `resource`."""
+    return _NAMES.get(resource.removesuffix("/"), resource)
+
+
+def is_default(scope: str) -> bool:
+    """Tell whether `scope` stands for all that was consented to for its resource, so that no other goes with it."""
+    return scope.lower().rpartition("/")[2] == DEFAULT
+
+
+def options(scopes: tuple[str, ...]) -> str:
+    """Return `scopes` as options of our commands, to be pasted into a shell."""
+    return " ".join(f"--scope {shlex.quote(scope)}" for scope in scopes)
