@@ -18,6 +18,7 @@ The map of the house; a module imports only from rows below its own:
     settings                                flag > environment > profile > default; where every file is
     private_files                           files that only their owner may read, replaced whole or not at all
     explain · retry                         an error of the identity provider in plain words · how often anything is tried again
+    resources · entra_errors                which API a scope belongs to · what Entra's error numbers mean
     clouds · redaction · clock · child_process · core_dumps · address_space · hints · user_session
                                             hosts · nothing secret in a log · two clocks · a command with a deadline · none ·
                                             commands to paste · buses and lingering

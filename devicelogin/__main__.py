@@ -159,12 +159,14 @@ def _take_turn(wanted: "dict[str, list[str]]") -> "turns.Turn | None":
     if "clock_seconds" in wanted and _is_clock_awaited():
         return None
     try:
-        from devicelogin.tokens import refusals, single_flight
-
-        refused = refusals.Refusals(own, directory)
+        from devicelogin.tokens import single_flight
 
         def is_refused(line: str) -> bool:
-            return refused.are_any() and refused.recall(line, force="force" in wanted) is not None
+            if not os.path.exists(os.path.join(directory, access_cache.REFUSED)):
+                return False
+            from devicelogin.tokens import refusals
+
+            return refusals.Refusals(own, directory).recall(line, force="force" in wanted) is not None
 
         with _word_to_who_waits():
             return single_flight.join(

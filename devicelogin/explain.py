@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from devicelogin import errors, hints, models, redaction, resources
+from devicelogin import entra_errors, errors, hints, models, redaction, resources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,18 +69,6 @@ class Refusal:
         return ", ".join(word for word in words if word)
 
 
-class _Advice(NamedTuple):
-    words: str
-    hint: str
-    admin: bool = False
-
-
-_AGAIN = "sign in again: {login}"
-_BLOCKED = "ask an administrator to exclude this app or user from that Conditional Access policy, naming the code below"
-_CLIENT = (
-    "check the Application (client) ID and the tenant in the app registration: {login} --client-id ID --tenant TENANT"
-)
-
 _APP = "check the client id, and that the provider lets this app use the device flow: {login} --client-id ID"
 _SCOPES = "check the scopes: {login} --scope SCOPE"
 
@@ -102,118 +90,6 @@ _BY_ERROR = {
     **dict.fromkeys(_NOT_THIS_APP, _APP),
     **dict.fromkeys(("invalid_scope", "invalid_target", "invalid_resource"), _SCOPES),
     "invalid_tenant": "check the tenant: {login} --tenant TENANT",
-}
-
-#: Entra's loop detection: the same request too often in a row.
-_LOOP = 50196
-
-#: What the numbers mean; the evidence for each stands in Microsoft's error code reference.
-_KNOWN: dict[int, _Advice] = {
-    # the app registration
-    7000218: _Advice(
-        "the app registration does not allow public client flows, which the device flow is",
-        'its owner sets "Allow public client flows" to Yes (Entra admin center, App registrations, Authentication)',
-    ),
-    700016: _Advice("the tenant does not know this app", _CLIENT),
-    700025: _Advice("the app registration is one for a web server, not a public client", _CLIENT),
-    7000112: _Advice(
-        "the app is disabled in this tenant", "ask an administrator to enable the enterprise app", admin=True
-    ),
-    50194: _Advice("the app is registered for one tenant only", "name it: {login} --tenant TENANT"),
-    9002332: _Advice("the app does not accept personal accounts", "name the tenant: {login} --tenant TENANT"),
-    90133: _Advice("this tenant name does not allow the device flow", "name the tenant: {login} --tenant TENANT"),
-    50059: _Advice("the tenant is not known from the request", "name it: {login} --tenant TENANT"),
-    90002: _Advice("there is no such tenant", "check the tenant's id or domain: {login} --tenant TENANT"),
-    650057: _Advice(
-        "the app registration does not list that permission", "add it under API permissions, then: {login}"
-    ),
-    65005: _Advice("the app registration does not list that permission", "add it under API permissions, then: {login}"),
-    **dict.fromkeys(
-        (28000, 700022),
-        _Advice(
-            "the scopes belong to more than one API, and a token is for one",
-            "sign in for one API at a time: {login} --scope SCOPE",
-        ),
-    ),
-    # scopes
-    70011: _Advice(
-        "one of the scopes is not valid",
-        "check their spelling: {login} --scope SCOPE",
-    ),
-    28002: _Advice("one of the scopes is not valid", "check their spelling: {login} --scope SCOPE"),
-    500011: _Advice(
-        "the resource of the scope is not known in this tenant", "check the scope's address: {login} --scope SCOPE"
-    ),
-    # consent
-    65001: _Advice("a permission was not consented to", _AGAIN),
-    65004: _Advice("consent was declined", "sign in again and accept: {login}"),
-    90094: _Advice(
-        "the permission needs an administrator's consent",
-        "ask an administrator to grant consent to the app",
-        admin=True,
-    ),
-    90095: _Advice(
-        "an administrator has to approve the request for consent first",
-        "wait for the approval, then: {login}",
-        admin=True,
-    ),
-    # the refresh token is over
-    700082: _Advice(
-        "its refresh token was not used for too long", _AGAIN + "; a job that runs at least monthly keeps it alive"
-    ),
-    70043: _Advice(
-        "a policy limits how long a sign-in lasts",
-        _AGAIN + "; it will end again after the same time unless the policy changes",
-    ),
-    50173: _Advice("it was revoked or the password was changed", _AGAIN),
-    50132: _Advice("the session was ended by a password change or an administrator", _AGAIN),
-    50133: _Advice("the session was ended by a password change", _AGAIN),
-    70008: _Advice("its refresh token has expired or was revoked", _AGAIN),
-    70000: _Advice("its refresh token is not valid any more", _AGAIN),
-    700084: _Advice(
-        "the app is registered as a single-page app, whose sign-ins end after a day",
-        "register it as a mobile and desktop app, then: {login}",
-    ),
-    # more proof is wanted
-    50072: _Advice(
-        "the account must set up multi-factor authentication", "do that at https://aka.ms/mfasetup, then: {login}"
-    ),
-    50079: _Advice(
-        "the account must set up multi-factor authentication", "do that at https://aka.ms/mfasetup, then: {login}"
-    ),
-    50074: _Advice("multi-factor authentication is needed", _AGAIN),
-    50076: _Advice("multi-factor authentication is needed", _AGAIN),
-    50078: _Advice("the multi-factor authentication is too old", _AGAIN),
-    50158: _Advice("another service's challenge has to be met", _AGAIN),
-    50055: _Advice("the password has expired", "change it, then: {login}"),
-    50144: _Advice("the password has expired", "change it, then: {login}"),
-    # only an administrator can help
-    50057: _Advice("the user account is disabled", "ask an administrator to enable it", admin=True),
-    50105: _Advice(
-        "the user is not assigned to the app",
-        "ask an administrator to assign the user to the enterprise app",
-        admin=True,
-    ),
-    50053: _Advice("the account is locked", "wait a while, or ask an administrator to unblock it", admin=True),
-    50005: _Advice("a policy does not allow this platform", _BLOCKED, admin=True),
-    50097: _Advice("a policy wants a registered device, which the device flow cannot prove", _BLOCKED, admin=True),
-    50131: _Advice("a Conditional Access policy refused", _BLOCKED, admin=True),
-    53000: _Advice("a policy wants a compliant device, which the device flow cannot prove", _BLOCKED, admin=True),
-    53001: _Advice("a policy wants a domain-joined device, which the device flow cannot prove", _BLOCKED, admin=True),
-    53002: _Advice("a policy wants another app", _BLOCKED, admin=True),
-    53003: _Advice("a Conditional Access policy blocks it", _BLOCKED, admin=True),
-    53004: _Advice("a policy blocks setting up multi-factor authentication", _BLOCKED, admin=True),
-    53010: _Advice("a policy blocks setting up multi-factor authentication from here", _BLOCKED, admin=True),
-    53011: _Advice("the account is blocked because it is at risk", _BLOCKED, admin=True),
-    530004: _Advice("the tenant does not accept that another one calls the device compliant", _BLOCKED, admin=True),
-    530032: _Advice("a security policy of the tenant blocks it", _BLOCKED, admin=True),
-    530033: _Advice("a Conditional Access policy blocks the device flow", _BLOCKED, admin=True),
-    530034: _Advice("a policy of the home tenant blocks it", _BLOCKED, admin=True),
-    530035: _Advice("the tenant's security defaults block it", _BLOCKED, admin=True),
-    500021: _Advice("tenant restrictions block it", _BLOCKED, admin=True),
-    500212: _Advice("a cross-tenant policy blocks it", _BLOCKED, admin=True),
-    # loops
-    _LOOP: _Advice("too many requests in a row", "wait some minutes; nothing was lost"),
 }
 
 
@@ -322,7 +198,7 @@ def _wrong_request(refusal: Refusal, profile: str, person: str, scopes: tuple[st
 
 
 def _lacks_consent(refusal: Refusal) -> bool:
-    known = _KNOWN.get(refusal.number) if refusal.number is not None else None
+    known = entra_errors.KNOWN.get(refusal.number) if refusal.number is not None else None
     if known is not None and known.admin:
         return False
     if refusal.error == "invalid_scope" and refusal.number is None:
@@ -427,7 +303,7 @@ def _before_saved(
 def _is_transient(refusal: Refusal) -> bool:
     # The one number that overrides an `error` (D9): Entra's loop detection says invalid_grant as well, but the refresh token
     # is good again in some minutes, and nobody can mend it by signing in.
-    return refusal.error in TRANSIENT or (refusal.error == "invalid_grant" and refusal.number == _LOOP)
+    return refusal.error in TRANSIENT or (refusal.error == "invalid_grant" and refusal.number == entra_errors.LOOP)
 
 
 def _transient(refusal: Refusal) -> errors.DeviceLoginError:
@@ -445,8 +321,8 @@ def _make(
     return family(message, hint=hint, detail=refusal.detail, correlation_id=refusal.correlation_id, code=code)
 
 
-def _advice(refusal: Refusal, profile: str, options: str = "") -> _Advice | None:
-    known = _KNOWN.get(refusal.number) if refusal.number is not None else None
+def _advice(refusal: Refusal, profile: str, options: str = "") -> entra_errors.Advice | None:
+    known = entra_errors.KNOWN.get(refusal.number) if refusal.number is not None else None
     return known._replace(hint=_fill(known.hint, profile, options)) if known else None
 
 
@@ -471,8 +347,8 @@ def _fill(hint: str, profile: str, options: str = "") -> str:
 
 def _by_error(refusal: Refusal, profile: str) -> str:
     """Return what to do about an error that comes without a known number, as from every provider but Entra."""
-    return _fill(_BY_ERROR.get(refusal.error, _AGAIN), profile)
+    return _fill(_BY_ERROR.get(refusal.error, entra_errors.AGAIN), profile)
 
 
 def _again(profile: str) -> str:
-    return _fill(_AGAIN, profile)
+    return _fill(entra_errors.AGAIN, profile)

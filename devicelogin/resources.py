@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 from devicelogin import clouds
@@ -17,6 +18,8 @@ DEFAULT = ".default"
 
 #: As what is Graph known in every tenant?
 _GRAPH_ID = "00000003-0000-0000-c000-000000000000"
+
+_GUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}/?\Z")
 
 #: What do people call the resources that they meet most often? Others are called what they are.
 _NAMES = {
@@ -72,6 +75,32 @@ def name(resource: str) -> str:
 def is_default(scope: str) -> bool:
     """Tell whether `scope` stands for all that was consented to for its resource, so that no other goes with it."""
     return scope.lower().rpartition("/")[2] == DEFAULT
+
+
+def together(saved: tuple[str, ...], added: tuple[str, ...], graph_root: str = "") -> tuple[str, ...]:
+    """Return the scopes `saved` and `added`; what stands for all of a resource and single ones of it exclude each other.
+
+    What was added last counts then: nobody may ask for both in one request.
+    """
+    new = grouped(added, graph_root)
+    kept = tuple(
+        scope
+        for resource, scopes in grouped(saved, graph_root).items()
+        for scope in scopes
+        if resource not in new or is_default(scope) == any(map(is_default, new[resource]))
+    )
+    return tuple({scope.lower(): scope for scope in (*added, *kept)}[word] for word in _lowered((*kept, *added)))
+
+
+def lacks_permission(scope: str) -> bool:
+    """Tell whether `scope` is the address or the id of an API without one of its permissions."""
+    host_and_path = scope.partition("://")[2]
+    is_address = bool(host_and_path) and ("/" not in host_and_path or scope.endswith("/"))
+    return is_address or _GUID.match(scope) is not None
+
+
+def _lowered(scopes: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(scope.lower() for scope in scopes))
 
 
 def options(scopes: tuple[str, ...]) -> str:

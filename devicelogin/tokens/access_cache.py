@@ -26,6 +26,9 @@ import time
 _HEADING = "devicelogin-access-token 1"
 _FIELDS = ("profile", "sign-in", "asked", "granted", "boot", "received", "expires", "early", "min-valid", "token")
 
+#: What is the file called that lies beside the entries and holds what was refused lately (see `refusals`)?
+REFUSED = "refused"
+
 #: How large may an entry be (bytes)?
 _SIZE_LIMIT = 200_000
 

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from devicelogin import errors
     from devicelogin.settings.paths import ProfilePaths
 
-#: What is the name of the file?
-NAME = "refused"
-
 #: How long is a refusal remembered (seconds)? And how long where somebody wants the provider to be asked again?
 SECONDS = 60.0
 FORCED_SECONDS = 5.0
@@ -39,11 +36,7 @@ class Refusals:
 
     def __init__(self, paths: "ProfilePaths", directory: str) -> None:
         self._paths = paths
-        self._file = os.path.join(directory, NAME)
-
-    def are_any(self) -> bool:
-        """Tell whether anything is remembered, be it void; costs one look at the directory."""
-        return os.path.exists(self._file)
+        self._file = os.path.join(directory, access_cache.REFUSED)
 
     def recall(self, asked: str, *, claims: str | None = None, force: bool = False) -> "errors.DeviceLoginError | None":
         """Return the refusal of the scope line `asked` that still counts, None where the provider is to be asked.

@@ -29,7 +29,7 @@ def command_of(hint: str) -> list[str]:
 
 def age_refusals(box: sandbox.Box, seconds: float) -> None:
     """Let what was refused have been refused so many seconds earlier."""
-    file = box.runtime / "default" / refusals.NAME
+    file = box.runtime / "default" / access_cache.REFUSED
     content = json.loads(file.read_text())
     for entry in content["refusals"]:
         entry["boot_seconds"] -= seconds
@@ -190,7 +190,7 @@ def test_a_refusal_from_the_future_or_of_another_boot_does_not_count(box: sandbo
     age_refusals(box, -3600)
     box.run("token", "--scope", "Calendars.Read")
     assert box.emulator.count("refresh") == 2
-    file = box.runtime / "default" / refusals.NAME
+    file = box.runtime / "default" / access_cache.REFUSED
     file.write_text(file.read_text().replace(access_cache.boot_id(), "00000000-another-boot"))
     box.run("token", "--scope", "Calendars.Read")
     assert box.emulator.count("refresh") == 3
@@ -203,7 +203,7 @@ def test_a_damaged_memory_of_refusals_counts_as_none(box: sandbox.Box, damage: s
     """At worst the provider is asked once more; nothing fails because of it."""
     box.sign_in()
     box.run("token", "--scope", "Calendars.Read")
-    (box.runtime / "default" / refusals.NAME).write_text(damage)
+    (box.runtime / "default" / access_cache.REFUSED).write_text(damage)
     assert box.run("token", "--scope", "Calendars.Read").status == 4
     assert box.run("token", "--scope", "Calendars.Read").status == 4
     assert box.emulator.count("refresh") == 2
@@ -216,7 +216,7 @@ def test_without_memory_refusals_lie_beside_times_and_go_with_the_sign_in() -> N
         for _ in range(3):
             assert box.run("token", "--scope", "Calendars.Read").status == 4
         assert box.emulator.count("refresh") == 1
-        remembered = box.state / "default" / refusals.NAME
+        remembered = box.state / "default" / access_cache.REFUSED
         content = remembered.read_text()
         assert remembered.stat().st_mode & 0o777 == 0o600
         assert not any(secret in content for secret in box.secrets())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devicelogin import errors, explain
+from devicelogin import entra_errors, errors, explain
 
 START, POLL, REFRESH = "start", "poll", "refresh"
 
@@ -78,7 +78,7 @@ def test_both_of_entras_answers_to_a_dead_code_mean_that_it_expired() -> None:
 
 @given(
     error=st.sampled_from(["invalid_grant", "interaction_required", "consent_required", "login_required", "new"]),
-    number=st.integers(1, 10**9 - 1).filter(lambda number: number not in explain._KNOWN),
+    number=st.integers(1, 10**9 - 1).filter(lambda number: number not in entra_errors.KNOWN),
     stage=st.sampled_from([POLL, REFRESH]),
 )
 def test_a_number_nobody_knows_changes_nothing(error: str, number: int, stage: str) -> None:
@@ -96,7 +96,7 @@ def test_a_number_nobody_knows_changes_nothing(error: str, number: int, stage: s
 def test_a_known_number_chooses_words_and_who_can_help_and_no_more(error: str) -> None:
     """D9: it may turn a sign-in into an administrator's task, never into a configuration error; one, into a retry."""
     plain = made(REFRESH, explain.Refusal(error=error)).exit_code
-    for number in explain._KNOWN:
+    for number in entra_errors.KNOWN:
         loop = {75} if (error, number) == ("invalid_grant", 50196) else set()
         assert made(REFRESH, explain.Refusal(error=error, number=number)).exit_code in {plain, 77} | loop, number
 
@@ -105,7 +105,7 @@ def test_a_known_number_chooses_words_and_who_can_help_and_no_more(error: str) -
 @pytest.mark.parametrize("error", sorted({case[0] for case in TABLE}))
 def test_every_refusal_is_one_plain_line_with_a_hint(error: str, stage: str) -> None:
     """One line, lower case, no full stop, one next step; the codes stand in the detail, and the profile in the command."""
-    for number in (None, 4242, *explain._KNOWN):
+    for number in (None, 4242, *entra_errors.KNOWN):
         is_plain_and_helps(made(stage, explain.Refusal(error=error, number=number, suberror="sub"), profile="home"))
         shown = made(stage, explain.Refusal(error=error, number=number, suberror="sub"), profile="home")
         assert shown.detail is None or error in shown.detail
