@@ -107,9 +107,11 @@ class Account:
 
 @record
 class AccessToken:
-    """An access token for `scopes`, good until `expires_at` (aware, UTC). `str()` and `repr()` do not show it.
+    """An access token for `scopes`. `str()` and `repr()` do not show it.
 
-    `expires_in` is how many seconds it was good for when it was handed out, also where this machine's clock is wrong.
+    It is good until `expires_at` by the clock of the server that gave it, and until `expires_at_local` by this machine's,
+    which may be a wrong one (both aware, UTC): compare that one with `datetime.now`. `expires_in` is how many seconds it was
+    good for when it was handed out, whatever the clocks say.
     """
 
     token: str = field(repr=False)
@@ -118,6 +120,7 @@ class AccessToken:
     token_type: str = "Bearer"
     warnings: tuple[str, ...] = ()
     expires_in: int | None = None
+    expires_at_local: datetime | None = None
 
 
 @record
@@ -242,7 +245,12 @@ class Times:
 
 @record
 class SignInStatus:
-    """What can be said of one profile without network and without touching a secret."""
+    """What can be said of one profile without network and without touching a secret.
+
+    `state` is `signed-in` while silent commands need nobody, `login-required` where a person must sign in again, `pending`
+    where a sign-in was interrupted, `signed-out`, `damaged` where what is saved cannot be used here (exit code 65), and
+    `unreadable` where its files cannot be had, which no sign-in mends.
+    """
 
     profile: str
     state: str

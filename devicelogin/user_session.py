@@ -21,10 +21,27 @@ LINGER_DIRECTORY = "/var/lib/systemd/linger"
 CRON_PATH = "/usr/bin:/bin"
 
 
+def user_id() -> int | None:
+    """Return the number of the user whose rights this process has, None where users have none (Windows)."""
+    return os.getuid() if hasattr(os, "getuid") else None
+
+
 def user_name() -> str:
     """Return the name of the user whose rights this process has; the number where there is none (containers)."""
     entry = _entry()
-    return str(os.getuid()) if entry is None else entry[0]
+    if entry is not None:
+        return entry[0]
+    return os.environ.get("USERNAME", "unknown") if user_id() is None else str(user_id())
+
+
+def has_user_entry() -> bool:
+    """Tell whether the user database knows this user; cron and systemd start jobs for no other."""
+    return _entry() is not None
+
+
+def runtime_directory() -> str:
+    """Return where systemd keeps what lives as long as the user's sessions; it need not be there."""
+    return f"/run/user/{user_id()}"
 
 
 def home_of_user() -> str | None:
@@ -50,14 +67,14 @@ def own_bus(environ: Mapping[str, str]) -> str | None:
     """
     directories = [environ.get("XDG_RUNTIME_DIR", "")]
     if environ.get("HOME") == home_of_user():
-        directories.append(f"/run/user/{os.getuid()}")
+        directories.append(runtime_directory())
     for directory in directories:
         socket = os.path.join(directory, "bus")
         try:
             facts = os.stat(socket)
         except OSError:
             continue
-        if os.path.isabs(socket) and stat.S_ISSOCK(facts.st_mode) and facts.st_uid == os.getuid():
+        if os.path.isabs(socket) and stat.S_ISSOCK(facts.st_mode) and facts.st_uid == user_id():
             return socket
     return None
 
@@ -70,6 +87,14 @@ def has_systemd() -> bool:
 def lingers() -> bool:
     """Tell whether the user's services and bus go on when nobody is signed in (`loginctl enable-linger`)."""
     return os.path.exists(os.path.join(LINGER_DIRECTORY, user_name()))
+
+
+def has_lasting_timers() -> bool:
+    """Tell whether a timer of this user's runs when nobody is signed in.
+
+    That lingering is on says nothing where systemd does not run: in a container, or on a machine that something else booted.
+    """
+    return has_systemd() and lingers()
 
 
 def is_over_ssh(environ: Mapping[str, str]) -> bool:
@@ -92,6 +117,6 @@ def _entry() -> tuple[str, str] | None:
     with contextlib.suppress(ImportError, KeyError):
         import pwd
 
-        found = pwd.getpwuid(os.getuid())
+        found = pwd.getpwuid(os.getuid())  # Windows has no pwd
         return found.pw_name, found.pw_dir
     return None

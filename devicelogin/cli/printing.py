@@ -20,6 +20,7 @@ from devicelogin.tokens import silent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from devicelogin import clock, models
     from devicelogin.tokens import turn as turns
@@ -91,13 +92,18 @@ def _checked(scopes: tuple[str, ...]) -> tuple[str, ...]:
         raise errors.UsageError(f"cannot use the scopes of --scope: {bad.why}", hint=bad.hint) from None
 
 
+def _moment(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _content(token: models.AccessToken, wanted: Wanted) -> str:
     if wanted.as_json:
         fields = {
             "format_version": 1,
             "access_token": token.token,
             "token_type": token.token_type,
-            "expires_at": token.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "expires_at": _moment(token.expires_at),
+            "expires_at_local": None if token.expires_at_local is None else _moment(token.expires_at_local),
             "expires_on": int(token.expires_at.timestamp()),
             "expires_in": token.expires_in,
             "scopes": list(token.scopes),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from devicelogin import errors, hints, models, secret_store, settings
 from devicelogin.client import preparing, unfinished
+from devicelogin.secret_store import machine
 from devicelogin.tokens import cache_directory, silent
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _is_there(work: Workplace, chosen: resolve.Settings, found: models.SignIn) -
     place = found.location
     if place.kind != chosen.store.value or place.kind != "file":
         return place.kind == chosen.store.value
-    wanted = (preparing.key_source(chosen, found), chosen.bind.value or place.bind)
+    wanted = (preparing.key_source(chosen, found), machine.binding(wish=chosen.bind.value or place.bind))
     return wanted == (place.key, place.bind) and not secret_store.needs_other_key(work.paths, place)
 
 

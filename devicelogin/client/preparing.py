@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from devicelogin import errors, hints, models, private_files, secret_store
 from devicelogin.client import unfinished
-from devicelogin.secret_store import key_sources
+from devicelogin.secret_store import key_sources, machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +85,18 @@ def choose_store(
         service=work.keyring_service,
         supply=work.key_supply,
     )
+
+
+def unbound(chosen: resolve.Settings, place: models.StoreLocation) -> str | None:
+    """Return the remark that a sealed file will not be bound to this machine, where its owner may think that it is."""
+    wished = chosen.bind.value == "machine"
+    why = machine.why_not_lasting()
+    if (place.kind, place.bind) != ("file", "none") or why is None or chosen.bind.value == "none":
+        return None
+    if machine.is_container() and not wished:
+        return None  # nobody expects that of a container
+    given = ', although bind = "machine" is set' if wished else ""
+    return f"the sealed file is not bound to a machine id{given}: {why}"
 
 
 def key_source(chosen: resolve.Settings, old: models.SignIn | None) -> str | None:

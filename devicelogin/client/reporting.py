@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from devicelogin import clock, errors, models, secret_store
+from devicelogin import clock, errors, hints, models, secret_store
 
 if TYPE_CHECKING:
     from devicelogin.client.workplace import Workplace
@@ -23,23 +23,29 @@ _CUSTOMERS = (".b2clogin.com", ".ciamlogin.com")
 
 def read_status(work: Workplace) -> models.SignInStatus:
     """Return the status of the profile; `unreadable` where its files are not ours or not to be had."""
+    sign_in = None
     try:
         work.paths.check_directories()
         sign_in = secret_store.read_sign_in(work.paths)
+        if sign_in is None:
+            return models.SignInStatus(profile=work.profile, state="signed-out", reason="nobody is signed in")
+        check_record(work, sign_in)
+        lost = None
+    except errors.LoginRequiredError as error:
+        lost = error.message
     except errors.DataBadError as error:
-        return models.SignInStatus(profile=work.profile, state="damaged", reason=error.message)
+        return _unusable(work, "damaged", sign_in, error.message)
     except (errors.ConfigError, errors.StoreUnusableError) as error:
         # No sign-in mends that, and it must not hide the other profiles.
         why = f"{error.message}; {error.hint}" if error.hint else error.message
-        return models.SignInStatus(profile=work.profile, state="unreadable", needs_login=False, reason=why)
-    if sign_in is None:
-        return models.SignInStatus(profile=work.profile, state="signed-out", reason="nobody is signed in")
+        return _unusable(work, "unreadable", sign_in, why)
+    assert sign_in is not None
     times = secret_store.read_times(work.paths)
     until = _lasts_until(sign_in, times)
-    reason = _why_login_is_needed(sign_in, times, until)
+    reason = _why_login_is_needed(sign_in, times, until) or lost
     return models.SignInStatus(
         profile=work.profile,
-        state="signed-in" if sign_in.state == "saved" else "pending",
+        state=_state(sign_in, reason),
         sign_in=sign_in,
         times=times,
         protection=_protection(work, sign_in),
@@ -47,6 +53,32 @@ def read_status(work: Workplace) -> models.SignInStatus:
         reason=reason,
         lasts_until=until,
     )
+
+
+def check_record(work: Workplace, sign_in: models.SignIn) -> None:
+    """Raise what a silent command will end with because of the saved record, as far as that shows without a secret.
+
+    DataBadError where it was sealed on another machine or its header is damaged, StoreUnusableError where its key file is
+    missing, LoginRequiredError where there is no record. What a keyring holds is a secret as a whole, so nothing is said of it.
+    """
+    if work.given_store is not None or sign_in.previous is not None:
+        return
+    if secret_store.is_record_there(sign_in.location, work.paths) is False:
+        raise errors.LoginRequiredError(
+            "the saved sign-in is not in the sealed file any more", hint=hints.login(work.profile)
+        )
+
+
+def _unusable(work: Workplace, state: str, sign_in: models.SignIn | None, why: str) -> models.SignInStatus:
+    return models.SignInStatus(
+        profile=work.profile, state=state, sign_in=sign_in, needs_login=state == "damaged", reason=why
+    )
+
+
+def _state(sign_in: models.SignIn, reason: str | None) -> str:
+    if sign_in.state != "saved":
+        return "pending"
+    return "signed-in" if reason is None else "login-required"
 
 
 def _protection(work: Workplace, sign_in: models.SignIn) -> str:
@@ -74,5 +106,5 @@ def _why_login_is_needed(sign_in: models.SignIn, times: models.Times | None, unt
     if times is not None and times.refused is not None:
         return times.refused
     if until is not None and until < datetime.now(UTC):
-        return "it was not used for 90 days"
+        return "it was not used for 90 days, by this machine's clock"
     return None

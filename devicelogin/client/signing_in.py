@@ -68,7 +68,8 @@ def login(work: Workplace, options: Options, observer: observing.Observer) -> mo
         preparing.try_profile(work, chosen)
         store = preparing.choose_store(work, chosen, old, patient=options.patient)
         preparing.check_room(work, store, old)
-        for note in chosen.notes:
+        unbound = preparing.unbound(chosen, store.location)
+        for note in (*chosen.notes, *([] if unbound is None else [unbound])):
             observer.note(note)
         return _Login(work, chosen, client_id, store, old, options, observer).run()
 

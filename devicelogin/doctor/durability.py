@@ -10,8 +10,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from devicelogin import hints, redaction, user_session
-from devicelogin.doctor import keyring_service, mounts
+from devicelogin import hints, mounts, redaction, user_session
+from devicelogin.doctor import keyring_service
 from devicelogin.secret_store import machine
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _of_directory(directory: str, environ: Mapping[str, str], *, move: str = _MO
         )
     if kind in mounts.MEMORY:
         gone = Outlook(False, f"{shown} lies in memory ({kind})", move)
-        is_runtime = os.path.realpath(directory).startswith(f"/run/user/{os.getuid()}/")
+        is_runtime = os.path.realpath(directory).startswith(f"{user_session.runtime_directory()}/")
         return Outlooks(gone if is_runtime and not user_session.lingers() else stays, gone)
     if kind == "overlay" and not machine.is_container():
         return Outlooks(stays, Outlook(None, f"{shown} lies on an overlay, whose upper layer may be in memory", move))
@@ -127,12 +127,11 @@ def _of_key(location: models.StoreLocation) -> Outlooks:
 
 def _of_binding(location: models.StoreLocation, paths: settings_paths.ProfilePaths) -> Outlooks:
     fine = Outlook(True, "the sealed file and its key file need nobody signed in")
-    mount = mounts.mount_of("/etc/machine-id")
-    if location.bind != "machine" or mount is None or mount.kind not in mounts.MEMORY:
+    passing = machine.why_not_lasting() if location.bind == "machine" else None
+    if passing is None:
         return Outlooks(fine, fine)
-    changes = "the sealed file is bound to the machine id, and this machine makes a new one at each boot"
-    mend = f'write bind = "none" into {paths.profile_file}, then {hints.login(paths.profile)}'
-    return Outlooks(fine, Outlook(False, changes, redaction.printable(mend)))
+    changes = f"the sealed file is bound to the machine id, and {passing}"
+    return Outlooks(fine, Outlook(False, changes, to_file(paths.profile)))  # which seals it anew, and unbound
 
 
 def _of_keyring(location: models.StoreLocation, profile: str, environ: Mapping[str, str]) -> Outlooks:

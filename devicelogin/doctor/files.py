@@ -6,8 +6,8 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from devicelogin import errors, private_files, secret_store
-from devicelogin.doctor import mounts, subject
+from devicelogin import errors, mounts, private_files, secret_store
+from devicelogin.doctor import subject
 from devicelogin.secret_store import key_file, key_sources
 
 if TYPE_CHECKING:

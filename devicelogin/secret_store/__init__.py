@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from devicelogin.secret_store.protocol import SecretStore
     from devicelogin.secret_store.record import SavedSignIn, pack_record, unpack_record
     from devicelogin.secret_store.sealed_file import needs_other_key, remove_set_aside, set_aside
-    from devicelogin.secret_store.selection import choose_store, keyring_location, open_store
+    from devicelogin.secret_store.selection import choose_store, is_record_there, keyring_location, open_store
     from devicelogin.secret_store.sign_in import (
         OLDER_COPY,
         is_older_copy,
@@ -43,6 +43,7 @@ _HOMES = {
     "held_descriptors": "lock",
     "is_of_keyring": "keyring_store",
     "is_older_copy": "sign_in",
+    "is_record_there": "selection",
     "keyring_location": "selection",
     "needs_other_key": "sealed_file",
     "open_store": "selection",
@@ -69,6 +70,7 @@ __all__ = [
     "held_descriptors",
     "is_of_keyring",
     "is_older_copy",
+    "is_record_there",
     "keyring_location",
     "needs_other_key",
     "open_store",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 
+from devicelogin import mounts
+
 _MACHINE_ID = re.compile(r"[0-9a-f]{32}\Z")
 _CONTAINER_GROUPS = re.compile(r"/(docker|lxc|kubepods|libpod|containerd|machine\.slice|garden)\b")
 
@@ -27,9 +29,32 @@ def is_container(root: str = "/") -> bool:
     return bool(_CONTAINER_GROUPS.search(_text_of(root, "proc/1/cgroup") or ""))
 
 
-def binding(root: str = "/") -> str:
-    """Return what a new record is bound to when nobody said: `machine` where that is a real one, else `none`."""
-    return "machine" if machine_id(root) and not is_container(root) else "none"
+def why_not_lasting(root: str = "/") -> str | None:
+    """Return in words why this machine has no id that it will still have after a boot; None where it has one.
+
+    systemd puts an id of its own making into memory, over /etc/machine-id, where it cannot write that file
+    (machine-id(5)): what is bound to such a one is lost with the next boot.
+    """
+    if machine_id(root) is None:
+        return "this machine has no machine id"
+    mount = mounts.mount_of("/etc/machine-id", os.path.join(root, "proc/self/mountinfo"))
+    if mount is not None and mount.kind in mounts.MEMORY:
+        return f"this machine makes a new one at each boot (/etc/machine-id lies in memory, {mount.kind})"
+    if mount is not None and mount.kind == "overlay" and not is_container(root):
+        return "this machine may make a new one at each boot (/etc/machine-id lies on an overlay)"
+    return None
+
+
+def binding(root: str = "/", *, wish: str | None = None) -> str:
+    """Return what a new record is bound to: as the `wish` says, but never to a machine id that does not last.
+
+    Without a wish: `machine` where that is a real one, else `none`.
+    """
+    if wish not in {None, "machine"}:
+        return str(wish)
+    if why_not_lasting(root) is not None:
+        return "none"
+    return wish or ("none" if is_container(root) else "machine")
 
 
 def _text_of(root: str, path: str) -> str | None:

@@ -123,6 +123,17 @@ class SealedFile:
             content = private_files.read(self._path)
             return None if content is None else self._open(content)
 
+    def is_there(self) -> bool:
+        """Tell whether there is a record. Raises what `load` would, as far as that shows without unsealing it."""
+        with self._plain_hints():
+            content = private_files.read(self._path)
+            if content is None:
+                return False
+            header = self._header_for_here(content[: content.find(b"\n") + 1])
+            if header.key == "file" and not os.path.lexists(self._paths.key_file):
+                self._secret_of(header)  # which says what is missing
+            return True
+
     def save(self, record: models.SecretRecord) -> None:
         """Replace the record; what was written is read back and opened before the old one goes.
 
@@ -212,9 +223,7 @@ class SealedFile:
         from cryptography.hazmat.primitives.ciphers import aead
 
         line, newline, sealed = content.partition(b"\n")
-        header = self._parse_header(line + newline)
-        if header.bind == "machine" and header.machine_mark != self._machine_mark("machine"):
-            raise self._bad("was sealed on another machine", "another_machine")
+        header = self._header_for_here(line + newline)
         secret = self._secret_of(header)
         if len(sealed) < _NONCE_LENGTH + _TAG_LENGTH:
             raise self._bad("is cut off", "damaged")
@@ -248,6 +257,14 @@ class SealedFile:
                 code="another_key",
             )
         raise self._bad("was sealed with another key", "another_key")
+
+    def _header_for_here(self, line: bytes) -> _Header:
+        """Return the header of a record. Raises DataBadError where that was sealed with a machine id that is not here now."""
+        header = self._parse_header(line)
+        if header.bind == "machine" and header.machine_mark != self._machine_mark("machine"):
+            why = machine.why_not_lasting(self._machine_root) or "or this one has had another machine id since"
+            raise self._bad(f"was sealed on another machine, {why}", "another_machine")
+        return header
 
     def _parse_header(self, line: bytes) -> _Header:
         data = _fields_of(line)

@@ -38,6 +38,18 @@ def open_store(
     raise _unknown_store(location.kind)
 
 
+def is_record_there(location: models.StoreLocation, paths: settings_paths.ProfilePaths) -> bool | None:
+    """Tell whether a record lies at `location`; None where that cannot be told without reading a secret (keyrings).
+
+    Raises what opening it would, as far as that shows from outside: DataBadError, StoreUnusableError, ConfigError.
+    """
+    if location.kind != "file":
+        return None
+    from devicelogin.secret_store import sealed_file
+
+    return sealed_file.SealedFile(location, paths).is_there()
+
+
 def keyring_location(paths: settings_paths.ProfilePaths, *, service: str | None = None) -> models.StoreLocation:
     """Return where the OS keyring keeps the records of this profile, whether or not there are any."""
     from devicelogin.secret_store import keyring_store
@@ -66,7 +78,7 @@ def choose_store(
     supply = key_sources.KeySupply() if supply is None else supply
     if wanted == "file":
         location = models.StoreLocation(
-            kind="file", key=key_sources.chosen_key_source(key, supply), bind=bind or machine.binding()
+            kind="file", key=key_sources.chosen_key_source(key, supply), bind=machine.binding(wish=bind)
         )
     elif wanted in {"auto", "keyring"} or wanted.startswith("keyring:"):
         from devicelogin.secret_store import keyring_store

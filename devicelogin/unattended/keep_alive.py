@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from devicelogin import clock, errors, secret_store
+from devicelogin.client import reporting
 from devicelogin.tokens import silent
 from devicelogin.unattended import keep_alive_record, login_needed
 
@@ -90,6 +91,8 @@ class KeepAlive:
             if sign_in is None:
                 return Result(profile=work.profile, outcome="signed-out")
             before = secret_store.read_times(work.paths)
+            # Also of one that is not due: what cannot be opened any more is not fresh.
+            reporting.check_record(work, sign_in)
             if not is_due(before, older_than=self._older_than, now=self._clock.wall()):
                 return Result(profile=work.profile, outcome="not-due")
             self._put_off()

@@ -7,7 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from devicelogin import child_process, errors, private_files, redaction
+from devicelogin import child_process, errors, private_files, redaction, user_session
 from devicelogin.unattended import job as jobs
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _wanted(environ: Mapping[str, str]) -> str:
 def _systemctl(environ: Mapping[str, str], words: list[str]) -> str | None:
     """Run systemctl for the user's own service manager; return why it failed, None where it did not."""
     variables = dict(environ)
-    runtime = f"/run/user/{os.getuid()}"
+    runtime = user_session.runtime_directory()
     if not variables.get("XDG_RUNTIME_DIR") and os.path.isdir(runtime):
         variables["XDG_RUNTIME_DIR"] = runtime  # `su` and cron leave it out, and systemctl finds the manager by it
     return _why_not(["systemctl", "--user", "--no-ask-password", *words], variables)

@@ -104,23 +104,31 @@ def test_certificates_in_memory_are_gone_after_a_reboot() -> None:
     assert status == 73
 
 
-def test_a_record_bound_to_a_machine_id_that_each_boot_makes_anew_is_lost() -> None:
-    """A read-only system has its machine id in memory."""
+@pytest.mark.parametrize("mended", [False, True])
+def test_a_record_bound_to_a_machine_id_that_each_boot_makes_anew_is_lost(*, mended: bool) -> None:
+    """A system that became read-only has its machine id in memory; the command that is named mends it."""
     with other_machine.started() as machine:
-        memory = machine.mount_memory(machine.box.home / "run")
-        (memory / "machine-id").write_text("a" * 32 + "\n")
-        machine.do("mount", "--bind", str(machine.box.home / "run" / "machine-id"), "/etc/machine-id")
         machine.sign_in("none")
         profile = machine.box.home / ".config" / "devicelogin" / "default.toml"
         profile.parent.mkdir(mode=0o700, parents=True)
         profile.write_text('bind = "machine"\n')
+        (machine.box.home / "machine-id").write_text("a" * 32 + "\n")
+        machine.do("mount", "--bind", str(machine.box.home / "machine-id"), "/etc/machine-id")
         machine.login("file")
-        said, commands, _ = rehearse(machine)
+        memory = machine.mount_memory(machine.box.home / "run")
+        (memory / "machine-id").write_text("a" * 32 + "\n")
+        machine.do("mount", "--bind", str(machine.box.home / "run" / "machine-id"), "/etc/machine-id")
+        said, commands, status = rehearse(machine)
+        assert (said, status) == ([True, True, False], 73)
+        if mended:
+            assert commands == ["devicelogin store move --to file"]
+            assert machine.run(*commands[0].split()[1:]).status == 0
+            assert rehearse(machine)[0] == [True, True, True]
         machine.reboot()
         (memory / "machine-id").write_text("b" * 32 + "\n")
-        assert machine.cron("token", "--force-refresh").status == 65
-    assert said == [True, True, False]
-    assert 'bind = "none"' in commands[0]
+        assert machine.cron("token", "--force-refresh").status == (0 if mended else 65)
+        assert machine.cron("status", "--check").status == (0 if mended else 4)
+        assert machine.cron("keepalive").status == (0 if mended else 65)
 
 
 def test_a_cached_token_alone_proves_nothing() -> None:

@@ -95,9 +95,21 @@ def test_the_forecast_over_the_months_of_a_box_that_is_off(box: sandbox.Box) -> 
     assert check_of(box, 89) == 0
     facts = facts_of(box, 90.01)
     assert (facts["level"], facts["days_left"], facts["needs_login"]) == ("critical", None, True)
-    assert facts["reason"] == "it was not used for 90 days"
+    assert facts["reason"] == "it was not used for 90 days, by this machine's clock"
     assert check_of(box, 90.01) == 4
     assert len(box.emulator.requests) == requests
+
+
+def test_a_sign_in_that_needs_a_person_has_a_state_of_its_own(box: sandbox.Box) -> None:
+    """A program that looks at `state` alone learns that somebody must sign in again, and that the new sign-in is well."""
+    box.sign_in()
+    assert json.loads(box.run("status", "--json").out)["profiles"][0]["state"] == "signed-in"
+    box.emulator.revoke()
+    assert box.run("token", "--force-refresh").status == 4
+    facts = json.loads(box.run("status", "--json").out)["profiles"][0]
+    assert (facts["state"], facts["needs_login"]) == (box.status().state, True) == ("login-required", True)
+    box.login()
+    assert box.status().state == "signed-in"
 
 
 @pytest.mark.faketime

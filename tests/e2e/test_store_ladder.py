@@ -224,8 +224,13 @@ def test_no_other_store_is_offered_where_it_was_not_the_keyring_that_failed(
     assert "default.key of the saved sign-in is missing" in said
 
 
-def test_bind_says_whether_a_sign_in_moves_with_its_files(box: sandbox.Box) -> None:
+def test_bind_says_whether_a_sign_in_moves_with_its_files() -> None:
     """Bound, another machine id is 65 with the reason and login gets out of it; a recreated container with none keeps it."""
+    with sandbox.opened_on_disk() as box:  # an id in memory would bind nothing
+        _try_both_bindings(box)
+
+
+def _try_both_bindings(box: sandbox.Box) -> None:
     other = box.home / "machine-id"
     other.write_text("f" * 32 + "\n")
     elsewhere = {"before": namespace.with_machine_id(other)}

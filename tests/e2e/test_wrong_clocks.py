@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import time
 from typing import TYPE_CHECKING
@@ -184,3 +185,25 @@ def test_the_time_zone_changes_nothing(box: sandbox.Box, zone: str) -> None:
     assert {**here, "expires_in": 0} == {**there, "expires_in": 0}
     assert abs(here["expires_in"] - there["expires_in"]) < SPARE
     assert box.run("status", "--json").out == box.run("status", "--json", TZ=zone).out
+
+
+@pytest.mark.faketime
+@pytest.mark.parametrize(("moment", "wall"), [(BOARD, 86_400), ("@2033-05-18 03:33:20", 2_000_000_000)])
+def test_a_program_with_a_wrong_clock_is_told_when_its_token_ends_by_that_clock(
+    box: sandbox.Box, moment: str, wall: int
+) -> None:
+    """`expires_at_local` follows this machine's clock, `expires_at` the server's; of a cached token as well."""
+    board = fake_time.variables(FAKETIME=moment)
+    before = time.time()
+    for options in (["--force-refresh"], []):
+        told = json.loads(box.run("token", "--json", *options, **board).out)
+        local, by_server = (seconds_of(told[name]) for name in ("expires_at_local", "expires_at"))
+        # The command's clock began to run at `wall` when the command did.
+        assert 0 <= local - told["expires_in"] - wall < sandbox.PATIENCE
+        assert 0 < told["expires_in"] <= 3599
+        assert before + 3598 <= by_server <= time.time() + 3600
+
+
+def seconds_of(moment: str) -> float:
+    """Return the seconds since 1970 of a moment as JSON has it."""
+    return dt.datetime.strptime(moment, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=dt.UTC).timestamp()

@@ -13,8 +13,8 @@ import namespace
 import pytest
 import terminal_fixtures
 
-from devicelogin import client, errors, models
-from devicelogin.doctor import display, examination, files, mounts, session, subject, versions
+from devicelogin import client, errors, models, mounts
+from devicelogin.doctor import display, examination, files, session, subject, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ def test_the_file_system_is_that_of_the_nearest_mount(path: str, kind: str, tmp_
 
 def test_a_real_mount_is_recognised(tmp_path: Path) -> None:
     """What the kernel says of a mount is what is told, also of a directory that is yet to be made."""
-    program = "import sys; from devicelogin.doctor import mounts; print(mounts.mount_of(sys.argv[1]).kind)"
+    program = "import sys; from devicelogin import mounts; print(mounts.mount_of(sys.argv[1]).kind)"
     before = namespace.mounting('mount -t ramfs none "$0" && exec "$@"', tmp_path)
     ran = subprocess.run(
         [*before, sys.executable, "-c", program, str(tmp_path / "not" / "there")],
