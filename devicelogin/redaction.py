@@ -40,6 +40,9 @@ _OPAQUE_WORD_LENGTH = 24
 _KEY_LENGTH = 60
 
 
+#: The most characters of a log record.
+_LONGEST_RECORD = 4000
+
 #: What this process has sent last and nobody may read: servers repeat it in refusals, and a token may look like anything.
 _sent: collections.deque[str] = collections.deque(maxlen=8)
 
@@ -93,6 +96,29 @@ def _is_latin(letter: str) -> bool:
     )
 
 
+def harmless(text: str) -> str:
+    """Return `text` for a terminal: each character that could steer one or turn its lines is escaped as JSON does.
+
+    Line ends and tabs stay. SECURITY: the one rule for whatever reaches a terminal; `terminal.screen` applies it to all
+    that is written there.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_harmless, text.replace("\r\n", "\n")))
+
+
+def _harmless(character: str) -> str:
+    category = unicodedata.category(character)
+    # Surrogates stand for bytes of file names; no encoding has them, so that whatever writes replaces them.
+    if character in "\n\t" or category == "Cs" or category not in _UNSAFE_CATEGORIES:
+        return character
+    number = ord(character)
+    if number < 0x10000:
+        return f"\\u{number:04x}"
+    number -= 0x10000
+    return f"\\u{0xD800 + (number >> 10):04x}\\u{0xDC00 + (number & 0x3FF):04x}"
+
+
 def quotable(text: str, *, limit: int = 300) -> str:
     """Return what a server said in a refusal, as `printable` does and `redacted`: some repeat the token they were sent."""
     return printable(redacted(text), limit=limit)
@@ -141,7 +167,8 @@ class RedactingFilter(logging.Filter):
             message = record.getMessage()
         except (TypeError, ValueError):
             message = str(record.msg)
-        record.msg = redacted(message)
+        # One record is one line, and nothing in it steers a terminal, whoever chose its URLs, headers and names.
+        record.msg = printable(redacted(message), limit=_LONGEST_RECORD)
         record.args = None
         if record.exc_info:
             error = record.exc_info[1]

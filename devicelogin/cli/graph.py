@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devicelogin import clock, errors, graph, hints, http_session
-from devicelogin.cli import output, telling, unlocking, waiting
+from devicelogin.cli import graph_words, output, telling, unlocking, waiting
 from devicelogin.cli.options import file_names, one_of, profile_option, wait_for_clock_option
 from devicelogin.client import graph_access
 from devicelogin.terminal import messages
@@ -29,15 +29,10 @@ PATH is below /v1.0 unless it begins with /v1.0/ or /beta/. Requests go to the G
   devicelogin graph POST /me/todo/lists --input list.json
 """
 
-#: How large may a body to be sent be (bytes)? Graph's own limit for anything but upload sessions is 4 MB.
-_BODY_LIMIT = 64 << 20
-
-_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
-
 
 @click.command("graph", help=_HELP, short_help="Call Microsoft Graph.")
 @profile_option
-@click.argument("words", nargs=-1, metavar="[METHOD] PATH", required=True, shell_complete=one_of(_METHODS))
+@click.argument("words", nargs=-1, metavar="[METHOD] PATH", required=True, shell_complete=one_of(graph_words.METHODS))
 @click.option(
     "--input", "source", metavar="FILE|-", shell_complete=file_names, help="The body to send, JSON; - is stdin."
 )
@@ -45,38 +40,31 @@ _METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 @click.pass_obj
 def command(invocation: Invocation, words: tuple[str, ...], source: str | None, clock_wait: clock.ClockWait) -> None:
     """Run the command."""
-    method, path = _method_and_path(words)
-    body = _body(source)
+    typed = graph_words.read(words, source)
     work = invocation.workplace()
     with telling.if_login_is_needed(work):
-        _call(invocation, work, clock_wait, method, path, body)
+        _call(invocation, work, clock_wait, typed)
 
 
 def _call(
-    invocation: Invocation,
-    work: client.Workplace,
-    clock_wait: clock.ClockWait,
-    method: str,
-    path: str,
-    body: bytes | None,
+    invocation: Invocation, work: client.Workplace, clock_wait: clock.ClockWait, typed: graph_words.Typed
 ) -> None:
     graph_access.graph_sign_in(work)  # what is wrong there needs no clock
     clock_wait.until_plausible()
 
     def call() -> None:
         with waiting.said("waiting for Microsoft Graph", invocation):
-            clock_wait.call(lambda: _request(work, method, path, body))
+            clock_wait.call(lambda: _request(work, typed))
 
     unlocking.with_passphrase(invocation, work, call)
 
 
-def _request(work: client.Workplace, method: str, path: str, body: bytes | None) -> None:
+def _request(work: client.Workplace, typed: graph_words.Typed) -> None:
     """Make the request and write the body of its answer."""
-    headers = {} if body is None else {"Content-Type": "application/json"}
     limit = clock.Deadline(silent.SILENT_SECONDS)
     with graph_access.graph_client(work, deadline=limit, warn=_warn) as calls:
         try:
-            answer = calls.request(method, path, headers=headers, body=body)
+            answer = calls.request(typed.method, typed.path, headers=typed.headers, body=typed.body)
         except graph.TokenRejectedError as rejected:
             rejected.hint = f"sign in again: {hints.login(work.profile)}"
             raise
@@ -86,7 +74,7 @@ def _request(work: client.Workplace, method: str, path: str, body: bytes | None)
                     "Microsoft Graph answered that nothing has changed, though nobody asked that",
                     hint="try from another network; something between this machine and Graph may cache answers",
                 )
-            _write(answer, method)
+            _write(answer, typed.method)
 
 
 def _warn(warning: str) -> None:
@@ -110,38 +98,3 @@ def _write(answer: graph.GraphAnswer, method: str) -> None:
         if is_change and not isinstance(end, Exception):
             end.add_note(f"the {method} was done; do not repeat it for its answer")
         raise
-
-
-def _method_and_path(words: tuple[str, ...]) -> tuple[str, str]:
-    if len(words) == 1:
-        return "GET", words[0]
-    if len(words) == 2:
-        return words[0].upper(), words[1]
-    raise errors.UsageError(
-        "more than a method and a path were given",
-        hint="put quotes around the path: devicelogin graph GET '/me?$select=id'",
-    )
-
-
-def _body(source: str | None) -> bytes | None:
-    if source is None:
-        return None
-    try:
-        if source == "-":
-            if sys.stdin is None:
-                raise errors.UsageError(
-                    "stdin is closed, so there is no body to send", hint="name a file: --input FILE"
-                )
-            content = sys.stdin.buffer.read(_BODY_LIMIT + 1)
-        else:
-            with open(source, "rb") as file:
-                content = file.read(_BODY_LIMIT + 1)
-    except OSError as error:
-        raise errors.UsageError(
-            f"cannot read {source}: {error.strerror}", hint="name a file that exists: --input FILE"
-        ) from error
-    if len(content) > _BODY_LIMIT:
-        raise errors.UsageError(
-            f"the body is larger than {_BODY_LIMIT >> 20} MiB", hint="use a Graph upload session for large content"
-        )
-    return content

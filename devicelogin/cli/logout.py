@@ -11,6 +11,7 @@ from devicelogin import client, errors, hints, redaction, settings
 from devicelogin.cli import output, waiting
 from devicelogin.cli.options import profile_option
 from devicelogin.client import signing_out
+from devicelogin.tokens import silent
 
 if TYPE_CHECKING:
     from devicelogin.cli.invocation import Invocation
@@ -42,6 +43,11 @@ def command(invocation: Invocation, *, every: bool) -> None:
     failed: errors.DeviceLoginError | None = None
     for name in names:
         work = client.Workplace(name, flags={}, environ=os.environ)
+        unknown = silent.unknown_profile(work.paths)
+        if unknown is not None and not os.path.lexists(work.paths.state):
+            # No directory is made for a lock: the name may be a slip of the keyboard.
+            output.say(f"devicelogin: nobody was signed in: {unknown[0]}")
+            continue
         try:
             with waiting.said(f"deleting the saved sign-in (profile {name})", invocation):
                 outcome = signing_out.logout(work)

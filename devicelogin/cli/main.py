@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 import devicelogin
-from devicelogin import address_space, core_dumps, errors
+from devicelogin import address_space, core_dumps
 from devicelogin.cli import ending, output
 from devicelogin.cli.invocation import Invocation
 from devicelogin.cli.options import COMPLETION_VARIABLE, profile_names
@@ -56,6 +54,26 @@ class _Commands(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; `help` and `help COMMAND` work, and commands of other programs are answered with ours."""
+        if args[0] == "help" and not ctx.resilient_parsing:
+            args = [*args[1:], "--help"]
+            if len(args) == 1:
+                click.echo(ctx.get_help())
+                ctx.exit()
+        if args[0] not in _COMMANDS and not ctx.resilient_parsing:
+            from devicelogin.cli import usage
+
+            raise usage.unknown_command(args, _COMMANDS, "devicelogin")
+        name, found, rest = super().resolve_command(ctx, args)
+        if found is not None and any(word.startswith("-") for word in rest) and not ctx.resilient_parsing:
+            from devicelogin.cli import usage
+
+            usage.check_values(found, rest, f"devicelogin {name}")
+        return name, found, rest
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
@@ -77,7 +95,9 @@ class _Commands(click.Group):
 )
 @click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is done; secrets are left out.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-@click.version_option(devicelogin.__version__, prog_name="devicelogin", message="%(prog)s %(version)s")
+@click.version_option(
+    devicelogin.__version__, "-V", "--version", prog_name="devicelogin", message="%(prog)s %(version)s"
+)
 @click.pass_context
 def _program(context: click.Context, profile: str | None, *, verbose: bool, quiet: bool) -> None:
     """Note the options that stand before the command."""
@@ -113,7 +133,9 @@ def _run_command(arguments: Sequence[str], invocation: Invocation) -> object:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.UsageError as error:
-        raise _usage(error) from None
+        from devicelogin.cli import usage
+
+        raise usage.error_of(error) from None
     except click.Abort:
         raise KeyboardInterrupt from None
     except SystemExit:  # click ends so where nobody reads the help
@@ -125,44 +147,18 @@ def _run_command(arguments: Sequence[str], invocation: Invocation) -> object:
         raise output.cannot_write(error) from error  # the help
 
 
-def _usage(error: click.UsageError) -> errors.UsageError:
-    """Return what click says as our error: one line, and at most the one word that may have been meant."""
-    command = error.ctx.command_path if error.ctx is not None else "devicelogin"
-    wrong, names = _misspelt(error)
-    if wrong is None:
-        message = error.format_message().replace(". Choose from:", ": choose one of").rstrip(".")
-        return errors.UsageError(message[:1].lower() + message[1:], hint=f"{command} --help")
-    import difflib
-
-    near = difflib.get_close_matches(wrong, names, n=1)
-    what = "option" if wrong.startswith("-") else "command"
-    if near and what == "command":
-        command += f" {near[0]}"
-    meant = f"; did you mean {near[0]}?" if near else ""
-    return errors.UsageError(f"no such {what} '{wrong}'{meant}", hint=f"{command} --help")
-
-
-def _misspelt(error: click.UsageError) -> tuple[str | None, list[str]]:
-    """Return the command or option that does not exist, if that is the error, and those that do."""
-    context = error.ctx
-    if context is None:
-        return None, []
-    if isinstance(error, click.NoSuchOption):
-        options = [name for parameter in context.command.get_params(context) for name in parameter.opts]
-        return error.option_name, [name for name in options if name.startswith("--")]
-    # Not every click that we work with has an error of its own for it.
-    wrong = re.fullmatch(r"No such command '(.*)'\.", error.message, re.DOTALL)
-    if wrong is None or not isinstance(context.command, click.Group):
-        return None, []
-    return wrong[1], context.command.list_commands(context)
-
-
 def _log_to_stderr() -> None:
     import logging
 
     from devicelogin import redaction
 
-    handler = logging.StreamHandler(sys.stderr)
+    class _Handler(logging.Handler):
+        """Writes as everything for people is written: a log has names and URLs that strangers chose."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            output.say(self.format(record))
+
+    handler = _Handler()
     handler.addFilter(redaction.RedactingFilter())
     handler.setFormatter(logging.Formatter("devicelogin: %(name)s: %(message)s"))
     logger = logging.getLogger("devicelogin")

@@ -22,7 +22,14 @@ class ReaderGoneError(Exception):
 
 def write(content: str | bytes) -> None:
     """Write a result to stdout and see it off. Raises OutputError where that fails, ReaderGoneError for a closed pipe."""
-    write_chunks([content.encode() if isinstance(content, str) else content])
+    if isinstance(content, str) and sys.stdout is not None and not sys.stdout.closed and sys.stdout.isatty():
+        from devicelogin.terminal import screen
+
+        # SECURITY: names, tokens and paths may hold what steers a terminal; a pipe or a file gets them as they are.
+        with guarded() as stream:
+            screen.Screen(stream, environ=os.environ).write(content)
+        return
+    write_chunks([content.encode(errors="surrogateescape") if isinstance(content, str) else content])
 
 
 def write_chunks(chunks: Iterable[bytes]) -> None:
@@ -90,19 +97,32 @@ def replaceable(path: str) -> str:
 def say(line: str, *, anew: bool = False) -> None:
     """Write one line for a person to stderr, as far as it has its characters; nobody there is no error.
 
-    With `anew` what stands on the line of a terminal is erased first, or left on a line of its own.
+    On a terminal it is as wide as that, and harmless. With `anew` what stands on the line of a terminal is erased first, or
+    left on a line of its own.
     """
     clear_the_line()
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        if anew and sys.stderr.isatty():
+        is_terminal = sys.stderr.isatty()
+        if anew and is_terminal:
             sys.stderr.write("\n" if os.environ.get("TERM", "dumb") in {"", "dumb"} else "\r\x1b[K")
-        if line.isascii():  # which needs nothing more imported
+        if line.isascii() and not is_terminal:  # which needs nothing more imported
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
             return
-        from devicelogin.terminal import screen
+        try:
+            _draw(line)
+        except (ImportError, MemoryError, RuntimeError, SystemError):  # memory or open files have run out
+            sys.stderr.write("".join(sign if " " <= sign <= "~" else "?" for sign in line) + "\n")
+            sys.stderr.flush()
 
-        screen.Screen(sys.stderr, environ=os.environ).line(line)
+
+def _draw(line: str) -> None:
+    from devicelogin.terminal import messages, screen
+
+    view = screen.Screen(sys.stderr, environ=os.environ)
+    for part in line.split("\n"):
+        for row in messages.fitted(part, view) if view.is_terminal else [part]:
+            view.line(row)
 
 
 def people() -> TextIO:

@@ -79,9 +79,9 @@ def print_token(invocation: Invocation, wanted: Wanted, clock_wait: clock.ClockW
     if wanted.output_file is not None:
         output.write_file(wanted.output_file, content.encode())
         return
-    if sys.stdout is not None and sys.stdout.isatty() and not invocation.quiet:
-        output.say("devicelogin: note: the token now stands in the scrollback of this terminal")
     output.write(content)
+    if sys.stdout.isatty() and not invocation.quiet:  # below the token, where a person looks last
+        output.say("devicelogin: note: the token now stands in the scrollback of this terminal")
 
 
 def _checked(scopes: tuple[str, ...]) -> tuple[str, ...]:

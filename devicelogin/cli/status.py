@@ -39,6 +39,8 @@ def command(invocation: Invocation, *, check: bool, as_json: bool) -> int:
     """Run the command."""
     named = invocation.profile or os.environ.get("DEVICELOGIN_PROFILE")
     names = (invocation.profile_name,) if named else settings.locate(os.environ).profile_names()
+    if named and not as_json and not check:
+        _check_known(settings.locate(os.environ).of(names[0]))
     statuses = [
         reporting.read_status(client.Workplace(name, flags={}, environ=os.environ, keyring_service=None))
         for name in names
@@ -50,6 +52,15 @@ def command(invocation: Invocation, *, check: bool, as_json: bool) -> int:
         _warn_of_hooks(statuses)
     needed = not statuses or any(status.needs_login or status.state == "unreadable" for status in statuses)
     return 4 if check and needed else 0
+
+
+def _check_known(paths: settings.paths.ProfilePaths) -> None:
+    """Raise LoginRequiredError for a name that no profile has, as silent commands do."""
+    if paths.profile not in paths.places.profile_names():
+        from devicelogin.tokens import silent  # not worth its import where the name is right
+
+        if silent.unknown_profile(paths) is not None:
+            raise silent.not_signed_in(paths)
 
 
 def _show(statuses: list[models.SignInStatus]) -> None:

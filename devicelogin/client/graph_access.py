@@ -38,7 +38,7 @@ def graph_sign_in(work: Workplace) -> models.SignIn:
     """Return the saved sign-in. Raises as `graph_client` does."""
     sign_in = unfinished.read_settled(work)
     if sign_in is None:
-        raise silent.not_signed_in(work.profile)
+        raise silent.not_signed_in(work.paths)
     if not sign_in.graph_root:
         raise errors.ConfigError(
             f"the sign-in at {sign_in.authority} has no Microsoft Graph",

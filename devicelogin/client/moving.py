@@ -7,6 +7,7 @@ sign-in that works and no secret that is forgotten; running it again finishes it
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import TYPE_CHECKING
 
 from devicelogin import errors, hints, models, secret_store, settings
@@ -40,6 +41,9 @@ def move(work: Workplace, *, patient: bool = False, wait_seconds: float = WAIT_S
     busy; the sign-in is then where it was, unless the error says that only the old copy remains.
     """
     chosen = work.settings()
+    if not os.path.lexists(work.paths.state):
+        # No directory is made for a lock where nothing is saved: the name may be a slip of the keyboard.
+        raise silent.not_signed_in(work.paths)
     with secret_store.ProfileLock(work.paths, path=work.paths.login_lock, wait_seconds=wait_seconds):
         # A sign-in that is running has noted where the old secret lies; it must not be elsewhere when it ends.
         found = _signed_in(work, unfinished.read_settled(work))
@@ -63,7 +67,7 @@ def move(work: Workplace, *, patient: bool = False, wait_seconds: float = WAIT_S
 
 def _signed_in(work: Workplace, found: models.SignIn | None) -> models.SignIn:
     if found is None:
-        raise silent.not_signed_in(work.profile)
+        raise silent.not_signed_in(work.paths)
     return found
 
 
@@ -102,14 +106,14 @@ def _load(work: Workplace, found: models.SignIn, *, patient: bool) -> None:
             _signed_in(work, secret_store.read_sign_in(work.paths))
         raise silent.out_of_reach(error, found.location, work.profile) from error
     if record is None:
-        raise silent.not_signed_in(work.profile)
+        raise silent.not_signed_in(work.paths)
 
 
 def _copied(work: Workplace, found: models.SignIn, target: secret_store.SecretStore) -> models.SignIn:
     """Save the record of `found` in `target` and let that one count; return the new trace, which names the old place."""
     record = work.open_store(found).load()
     if record is None:
-        raise silent.not_signed_in(work.profile)
+        raise silent.not_signed_in(work.paths)
     saved = secret_store.unpack_record(record, login=hints.login(work.profile))
     moved = dataclasses.replace(saved.sign_in, state="saved", location=target.location, previous=None)
     copy = secret_store.pack_record(dataclasses.replace(saved, sign_in=moved), generation=record.generation)

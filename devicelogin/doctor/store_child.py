@@ -31,7 +31,7 @@ def _read(work: client.Workplace) -> None:
             if record is not None:
                 secret_store.unpack_record(record, login=hints.login(work.profile))
                 return
-    raise silent.not_signed_in(work.profile)
+    raise silent.not_signed_in(work.paths)
 
 
 if __name__ == "__main__":

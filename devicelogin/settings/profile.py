@@ -58,6 +58,9 @@ _KEYS: dict[str, tuple[Fits, str]] = {
     "remote_login_hours": (_is_text, 'a span of hours, as in {key} = "08:00-18:00"'),
 }
 
+_UTF_8 = b"\xef\xbb\xbf"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
 #: Which keys may a profile hold, in the order in which login writes them?
 KEYS = tuple(_KEYS)
 
@@ -145,12 +148,33 @@ def _rewritten(profile: Profile, changes: Mapping[str, object], wanted: Mapping[
     return tomlkit.dumps(document)
 
 
+def decoded(content: bytes) -> str:
+    """Return the text of a file that a person wrote: UTF-8, with a byte order mark or without one.
+
+    Raises BadEncodingError where it is something else.
+    """
+    if content.startswith(_UTF_16) or content[1:200:2].count(0) * 4 > len(content[:200]):
+        raise BadEncodingError("the file is UTF-16", line=1)
+    try:
+        return content.removeprefix(_UTF_8).decode()
+    except UnicodeDecodeError as error:
+        raise BadEncodingError("not UTF-8 text", line=content.count(b"\n", 0, error.start) + 1) from error
+
+
+class BadEncodingError(ValueError):
+    """A text file in another encoding than UTF-8; `line` is the first line that shows it."""
+
+    def __init__(self, why: str, *, line: int) -> None:
+        super().__init__(why)
+        self.why = why
+        self.line = line
+
+
 def _decoded(path: str, content: bytes) -> str:
     try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise _bad_file(path, line, "not UTF-8 text") from error
+        return decoded(content)
+    except BadEncodingError as error:
+        raise errors.ConfigError(f"{path}:{error.line}: {error.why}", hint=f"save it as UTF-8: {path}") from error
 
 
 def _parsed(path: str, text: str) -> dict[str, object]:

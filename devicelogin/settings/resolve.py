@@ -131,7 +131,16 @@ class _Level:
             usage = self.is_flags and name in _PLAIN_ARGUMENTS
             family = errors.UsageError if usage else errors.ConfigError
             words = name.replace("_", " ")
-            raise family(f"cannot use the {words} of {self.source(name)}: {bad.why}", hint=bad.hint) from None
+            hint = bad.hint if self.is_flags else self._hint(bad)
+            raise family(f"cannot use the {words} of {self.source(name)}: {bad.why}", hint=hint) from None
+
+    def _hint(self, bad: shapes.BadValueError) -> str:
+        """Return the hint of `bad` for who wrote a profile or a variable, not an option."""
+        if not isinstance(bad, shapes.BadScopesError):
+            return bad.hint
+        if self.source("scopes").startswith("environment"):
+            return f"separate scopes with spaces: {VARIABLES['scopes']}={' '.join(bad.parts)!r}"
+        return "write a list: scopes = [" + ", ".join(f'"{part}"' for part in bad.parts) + "]"
 
     def authority_key(self) -> str | None:
         given = [key for key in profile.AUTHORITY_KEYS if key in self.values]

@@ -18,6 +18,8 @@ QR_FORMS = ("auto", "half", "full", "ascii", "off")
 _GUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\Z")
 _DOMAIN = re.compile(r"(?=.{4,253}\Z)(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{1,62}\Z")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")  # RFC 6749 section 3.3, scope-token
+_BETWEEN_SCOPES = re.compile(r"[\s,;\"'\[\]]+")
+_EXAMPLES = ("User.Read", "Mail.Read")
 _CLIENT_ID = re.compile(r"[\x20-\x7e]{1,255}\Z")  # RFC 6749 appendix A.1
 _STORE = re.compile(r"(?:auto|keyring|file|keyring:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+)\Z", re.ASCII)
 _HOURS = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]-(?:[01][0-9]|2[0-3]):[0-5][0-9]\Z")
@@ -40,6 +42,15 @@ class BadValueError(ValueError):
         super().__init__(why)
         self.why = why
         self.hint = hint
+
+
+class BadScopesError(BadValueError):
+    """A text that is no scope; `parts` are the scopes that it may have been meant as."""
+
+    def __init__(self, why: str, parts: tuple[str, ...]) -> None:
+        options = " ".join(f"--scope {part}" for part in parts)
+        super().__init__(why, f"give each scope its own option: {options}")
+        self.parts = parts
 
 
 def client_id(given: object) -> str:
@@ -113,11 +124,15 @@ def scopes(given: object, *, is_oidc: bool) -> tuple[str, ...]:
     """Return the scopes without the reserved ones and without doubles; Entra compares them without regard to case."""
     wanted: dict[str, str] = {}
     for item in _texts(given):
+        parts = tuple(part for part in _BETWEEN_SCOPES.split(item) if _SCOPE.match(part))
         if not _SCOPE.match(item):
-            raise BadValueError(
+            raise BadScopesError(
                 f"{_shown(item)} is no scope: a scope has no spaces, quotes or control characters",
-                "name each by itself: --scope User.Read --scope Mail.Read",
+                parts[:9] or _EXAMPLES,
             )
+        # RFC 6749 allows a comma; Entra has none in its scopes, and elsewhere a reserved name gives a list away.
+        if "," in item and (not is_oidc or RESERVED_SCOPES.intersection(item.lower().split(","))):
+            raise BadScopesError(f"{_shown(item)} holds a comma, which no scope has", parts[:9] or _EXAMPLES)
         name = item if is_oidc else item.lower()
         if name not in RESERVED_SCOPES:
             wanted.setdefault(name, item)

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, TextIO
 
+from devicelogin import redaction
 from devicelogin.terminal import far_end
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ _STYLES = {
     "green": "32",
     "yellow": "33",
     "red": "1;31",
+    "key": "36",
+    "text": "32",
+    "number": "33",
 }
 
 # One cell each, so that what fitted still fits.
@@ -40,6 +44,16 @@ _ASCII = str.maketrans({"\N{HORIZONTAL ELLIPSIS}": "~", "\N{REPLACEMENT CHARACTE
 
 # What is left in the C locale: ASCII, and the block characters of a person who insists on them.
 _BEYOND = re.compile("[^\x00-\x7f\u2580\u2584\u2588]")
+
+
+# Colors and emphasis, the erasing of the line on which the cursor is, and links to https addresses in plain ASCII; then everything between them.
+_OURS = re.compile(
+    r"""(?P<ours> \x1b\[ (?: [017]? | 1;7 | 3[0-7] | 1;3[0-7] | 38;5;(?:16|231);48;5;(?:16|231) | 0;(?:7;)?37;40 ) m
+      | \A\r | \x1b\[K
+      | \x1b\]8;; (?: https://[!-~]{1,2000} )? \x1b\\ )
+    | [^\x1b\r]+ | .""",
+    re.VERBOSE | re.DOTALL,
+)
 
 
 class Screen:
@@ -161,13 +175,19 @@ class Screen:
 
     def copy(self, text: str) -> None:
         """Put `text` on the clipboard of the terminal at the other end, if that lets us; check `has_clipboard` first."""
-        self.write(far_end.to_clipboard(text, self._environ))
+        self._put(far_end.to_clipboard(text, self._environ))
 
     def write(self, text: str) -> None:
-        """Write `text` at once; the caller has made server text printable. Characters the encoding lacks become `?`.
+        """Write `text` at once. Characters the encoding lacks become `?`.
 
-        Raises OSError, or ValueError for a closed stream, unless the screen is optional.
+        SECURITY: on a terminal, what could steer it becomes harmless, but for the sequences that we write ourselves; so
+        text that no caller has made printable cannot do more than change a color. Raises OSError, or ValueError for a closed stream, unless the screen is optional.
         """
+        if self.is_terminal:
+            text = _OURS.sub(_guarded, text)
+        self._put(text)
+
+    def _put(self, text: str) -> None:
         encoding = _encoding(self._stream)
         if not self.is_utf8:
             text = text.translate(_ASCII)
@@ -182,9 +202,17 @@ class Screen:
             if not self.is_optional:
                 raise
 
+    def clear(self) -> None:
+        """Erase the whole terminal."""
+        self._put("\x1b[H\x1b[2J")
+
     def line(self, text: str = "") -> None:
         """Write one line."""
         self.write(text + "\n")
+
+
+def _guarded(part: re.Match[str]) -> str:
+    return part[0] if part["ours"] is not None else redaction.harmless(part[0])
 
 
 def _encoding(stream: TextIO) -> str:

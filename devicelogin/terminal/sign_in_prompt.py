@@ -35,9 +35,6 @@ _LONGEST_FACT = 300
 
 _ERASE = "\r\x1b[K"
 
-#: The window after it was resized: a prompt that was broken by that would only be in the way.
-_CLEAR = "\x1b[H\x1b[2J"
-
 
 @dataclass(slots=True)
 class _Drawn:
@@ -235,7 +232,8 @@ class SignInPrompt:
         if is_broken or (drawn.shape is None and anew.shape is not None):
             self._drawn = anew
             self._countdown = ""
-            self._screen.write(_CLEAR + "".join(f"{line}\n" for line in anew.lines))
+            self._screen.clear()
+            self._screen.write("".join(f"{line}\n" for line in anew.lines))
             if self._hint_was_given:
                 self._say(BLOCKED_HINT)
         else:

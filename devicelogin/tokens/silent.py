@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import os
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
@@ -113,6 +114,10 @@ class SilentTokens:
         if wish.min_valid is None and self._min_valid is not None:
             wish = dataclasses.replace(wish, min_valid=self._min_valid)
         self._check_resource(wish.scopes)
+        if self._turn is None and not _exists(self._paths.sign_in):
+            # Where nothing is saved, no directory is made for a lock: the name may be a slip of the keyboard.
+            self._paths.check_directories()
+            raise not_signed_in(self._paths)
         turn = self._take_turn(wish)
         while turn.is_refused:
             refused = self._recall(turn.asked, wish)
@@ -218,7 +223,7 @@ class SilentTokens:
         """Return the store, the record and what it says. Raises LoginRequiredError where nothing is saved."""
         trace = secret_store.read_sign_in(self._paths)
         if trace is None:
-            raise not_signed_in(self._paths.profile)
+            raise not_signed_in(self._paths)
         places = [trace.location, *([trace.previous] if trace.previous is not None else [])]
         for location in places:
             store = self._open_store(dataclasses.replace(trace, location=location))
@@ -236,7 +241,7 @@ class SilentTokens:
                 found = dataclasses.replace(saved.sign_in, state="saved", previous=others[0] if others else None)
                 secret_store.write_sign_in(self._paths, found)
             return store, record, saved
-        gone = not_signed_in(self._paths.profile)
+        gone = not_signed_in(self._paths)
         if trace.state == "saved":
             self._note_refusal(0, gone)  # else `status` would go on saying that all is well
         raise gone
@@ -293,11 +298,44 @@ class SilentTokens:
                 secret_store.write_times(self._paths, dataclasses.replace(times, refused=error.message))
 
 
-def not_signed_in(profile: str) -> errors.LoginRequiredError:
-    """Return the error for a profile that has no saved sign-in."""
-    return errors.LoginRequiredError(
-        f"nobody is signed in to the profile {profile}", hint=f"sign in once at a terminal: {hints.login(profile)}"
+def not_signed_in(paths: ProfilePaths) -> errors.LoginRequiredError:
+    """Return the error for a profile that has no saved sign-in, or that is none."""
+    profile = paths.profile
+    login = f"sign in once at a terminal: {hints.login(profile)}"
+    unknown = unknown_profile(paths)
+    if unknown is None:
+        return errors.LoginRequiredError(f"nobody is signed in to the profile {profile}", hint=login)
+    message, near = unknown
+    return errors.LoginRequiredError(message, hint=f"name it: --profile {near}" if near else login)
+
+
+def _exists(path: str) -> bool:
+    """Return False only if there is no such file; what cannot be looked at is told by whoever reads it."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def unknown_profile(paths: ProfilePaths) -> tuple[str, str | None] | None:
+    """Return what to say of a profile that has neither a file nor a sign-in, and the name of the one it may stand for.
+
+    None for a profile that there is, or if there are no others.
+    """
+    names = paths.places.profile_names()
+    if paths.profile in names or not names:
+        return None
+    import difflib  # only for who made a mistake
+
+    near = difflib.get_close_matches(paths.profile, names, n=1, cutoff=0.6)
+    more = f" and {len(names) - 9} more" if len(names) > 9 else ""
+    message = (
+        f"there is no profile {paths.profile}; there {'are' if len(names) > 1 else 'is'} {', '.join(names[:9])}{more}"
     )
+    return message, near[0] if near else None
 
 
 def out_of_reach(

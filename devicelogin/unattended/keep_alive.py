@@ -87,7 +87,7 @@ class KeepAlive:
             work.paths.check_directories()
             sign_in = secret_store.read_sign_in(work.paths)
             if sign_in is None and self._are_named:
-                raise silent.not_signed_in(work.profile)
+                raise silent.not_signed_in(work.paths)
             if sign_in is None:
                 return Result(profile=work.profile, outcome="signed-out")
             before = secret_store.read_times(work.paths)
