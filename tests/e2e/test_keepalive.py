@@ -153,8 +153,7 @@ def test_a_profile_that_is_named_and_signed_out_is_4(box: sandbox.Box) -> None:
     result = box.run("keepalive", "--profile", "wrok")
     assert result.status == 4, result
     assert result.err == (
-        "devicelogin: error: profile wrok: nobody is signed in to the profile wrok; "
-        "sign in once at a terminal: devicelogin login --profile wrok\n"
+        "devicelogin: error: profile wrok: there is no profile wrok; there is work; name it: --profile work\n"
     )
     assert is_silent(box.run("keepalive", "--profile", "work"))
 
