@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from devicelogin import child_process, errors, redaction, user_session
-from devicelogin.secret_store import key_sources
+from devicelogin.secret_store import key_sources, stretching
 from devicelogin.settings import profile, shapes
 
 if TYPE_CHECKING:
@@ -31,7 +31,10 @@ _hung: set[tuple[str, ...]] = set()
 
 
 class KeyCommand:
-    """What the command prints, without the newline at its end. It runs once for each store that is opened."""
+    """What the command prints, without the newline at its end. It runs once for each store that is opened.
+
+    What it prints is stretched unless it is a key: it may be a password that somebody chose.
+    """
 
     name = "command"
     is_typed = False
@@ -46,11 +49,18 @@ class KeyCommand:
         self._material: bytes | None = None
 
     def new_parameters(self) -> key_sources.Parameters | None:
-        """Return None."""
-        return None
+        """Return what a guess costs, and a salt; None where the command prints a key. Raises as `read` does."""
+        return None if stretching.is_key(self._printed()) else stretching.parameters_for(self._supply)
 
-    def read(self, _: key_sources.Parameters | None) -> bytes:
-        """Return what the command printed. Raises StoreUnusableError where it failed, printed nothing or took too long."""
+    def read(self, parameters: key_sources.Parameters | None) -> bytes:
+        """Return what the command printed, stretched where `parameters` say so.
+
+        Raises StoreUnusableError where the command failed, printed nothing or took too long.
+        """
+        material = self._printed()
+        return material if parameters is None else stretching.stretched(material, parameters, self._supply)
+
+    def _printed(self) -> bytes:
         if self._material is None:
             self._material = self._run(self._command())
         return self._material

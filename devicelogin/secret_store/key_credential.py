@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from devicelogin import errors, private_files
-from devicelogin.secret_store import key_sources
+from devicelogin.secret_store import key_sources, stretching
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ _PLACES = ("DEVICELOGIN_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
 
 
 class Credential:
-    """The bytes of the credential, as they are."""
+    """The bytes of the credential; stretched unless they are a key, for they may be a password that somebody chose."""
 
     name = "credential"
     is_typed = False
@@ -40,13 +40,21 @@ class Credential:
 
     def __init__(self, _: settings_paths.ProfilePaths, supply: key_sources.KeySupply) -> None:
         self._environ = supply.environ
+        self._supply = supply
 
     def new_parameters(self) -> key_sources.Parameters | None:
-        """Return None."""
-        return None
+        """Return what a guess costs, and a salt; None where the credential holds a key. Raises as `read` does."""
+        return None if stretching.is_key(self._content()) else stretching.parameters_for(self._supply)
 
-    def read(self, _: key_sources.Parameters | None) -> bytes:
-        """Return the bytes. Raises StoreUnusableError outside of the unit, ConfigError where others may get at them."""
+    def read(self, parameters: key_sources.Parameters | None) -> bytes:
+        """Return the bytes, stretched where `parameters` say so.
+
+        Raises StoreUnusableError outside of the unit, ConfigError where others may get at them.
+        """
+        content = self._content()
+        return content if parameters is None else stretching.stretched(content, parameters, self._supply)
+
+    def _content(self) -> bytes:
         path = _path(self._environ)
         if path is None:
             raise _missing("no unit of systemd gave credentials to this process", self._environ)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import re
 import unicodedata
 from typing import TYPE_CHECKING
 
 from devicelogin import errors
+from devicelogin.secret_store import stretching
 
 if TYPE_CHECKING:
     from devicelogin.secret_store import key_sources
@@ -17,15 +16,6 @@ if TYPE_CHECKING:
 SHORTEST = 12
 #: How often may a new one be typed before we give up?
 ATTEMPTS = 3
-
-#: What does a guess cost? 32 MiB, which a small board has, and a third of a second on a server: the strength that OWASP's
-#: Password Storage Cheat Sheet asks for.
-COST = {"n": 1 << 15, "r": 8, "p": 3}
-#: How much may a header ask for? What a damaged one says must not fill the memory.
-_DEAREST = {"n": 1 << 17, "r": 8, "p": 4}
-
-_SALT_LENGTH = 16
-_SALT = re.compile(rf"[0-9a-f]{{{2 * _SALT_LENGTH}}}\Z")
 
 
 class Passphrase:
@@ -43,21 +33,16 @@ class Passphrase:
         self._supply = supply
 
     def new_parameters(self) -> key_sources.Parameters | None:
-        """Return what a guess costs, and a fresh salt; the same ones for all that one command seals."""
-        if self._supply.parameters is None:
-            self._supply.parameters = {"kdf": "scrypt", **COST, "salt": os.urandom(_SALT_LENGTH).hex()}
-        return self._supply.parameters
+        """Return what a guess costs, and a salt; the same ones for all that one command opens and seals."""
+        return stretching.parameters_for(self._supply)
 
     def read(self, parameters: key_sources.Parameters | None) -> bytes:
         """Return 32 bytes. Takes a third of a second. Raises StoreUnusableError where nobody can be asked."""
-        n, r, p, salt = _checked(parameters)
+        stretching.check(parameters)  # before anybody is asked
         if self._supply.passphrase is None:
             self._supply.passphrase = self._ask(f"Passphrase of the saved sign-in ({self._paths.profile}): ")
-        passphrase, derived = _normal(self._supply.passphrase), self._supply.derived
-        known_as = (passphrase, f"{n} {r} {p} {salt.hex()}")
-        if known_as not in derived:
-            derived[known_as] = _derive(passphrase, n=n, r=r, p=p, salt=salt)
-        return derived[known_as]
+        passphrase = _normal(self._supply.passphrase).encode("utf-8", "surrogatepass")
+        return stretching.stretched(passphrase, parameters, self._supply)
 
     def make(self) -> None:
         """Have a new passphrase typed twice, where none was typed yet."""
@@ -88,34 +73,6 @@ class Passphrase:
                 code="key_passphrase",
             )
         return self._supply.ask(question)
-
-
-def _checked(parameters: key_sources.Parameters | None) -> tuple[int, int, int, bytes]:
-    """Return n, r, p and salt. Raises ValueError where the header says nothing that we would write."""
-    given = dict(parameters or {})
-    salt = given.pop("salt", None)
-    if given.pop("kdf", None) != "scrypt" or given.keys() != COST.keys():
-        raise ValueError
-    numbers = {name: value for name, value in given.items() if type(value) is int and 1 <= value <= _DEAREST[name]}
-    if numbers.keys() != COST.keys() or not isinstance(salt, str) or not _SALT.match(salt):
-        raise ValueError
-    n = numbers["n"]
-    if n < 2 or n & (n - 1):
-        raise ValueError
-    return n, numbers["r"], numbers["p"], bytes.fromhex(salt)
-
-
-def _derive(passphrase: str, *, n: int, r: int, p: int, salt: bytes) -> bytes:
-    from cryptography.hazmat.primitives.kdf import scrypt
-
-    try:
-        return scrypt.Scrypt(salt=salt, length=32, n=n, r=r, p=p).derive(passphrase.encode("utf-8", "surrogatepass"))
-    except MemoryError:
-        raise errors.StoreUnusableError(
-            f"there is not enough memory to check the passphrase: it takes {128 * n * r >> 20} MiB",
-            hint="end other programs and try again",
-            code="key_unusable",
-        ) from None
 
 
 def _normal(typed: str) -> str:

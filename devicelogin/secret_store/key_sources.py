@@ -3,7 +3,9 @@
     file         a key file of ours, made at the first sign-in
     credential   a systemd credential, `$CREDENTIALS_DIRECTORY/devicelogin.key`
     command      what a command of the profile prints: `key = ["pass", "show", "devicelogin"]`
-    passphrase   what a person types at a terminal, through scrypt
+    passphrase   what a person types at a terminal
+
+What can be guessed is stretched with scrypt (`stretching`); the header says how.
 
 The source is chosen when a record is first written (`chosen_key_source`); from then on it is the one that its header names.
 """
@@ -21,12 +23,12 @@ if TYPE_CHECKING:
 
     from devicelogin.settings import paths as settings_paths
 
-#: How short may key material be that others have made (bytes)? 16 random bytes cannot be guessed; a word can.
+#: How short may key material be that others have made (bytes)? What is no key by its looks is stretched besides.
 SHORTEST = 16
 #: And how long? A key is no file.
 LONGEST = 64 * 1024
 
-#: What can the header say of how a passphrase became a key?
+#: What can the header say of how a passphrase, or what a command printed, became a key?
 Parameters = dict[str, object]
 
 
@@ -46,7 +48,7 @@ class KeySource(Protocol):
         """Tell whether a person types it, so that it may be mistyped."""
 
     def new_parameters(self) -> Parameters | None:
-        """Return what a new header has to say beside the name, None for nothing."""
+        """Return what a new header has to say beside the name, None for nothing. Raises as `read` does."""
 
     def read(self, parameters: Parameters | None) -> bytes:
         """Return the bytes, the same ones each time for the same `parameters`, which are those of a header.
@@ -73,8 +75,8 @@ class KeySupply:
         self.environ = os.environ if environ is None else environ
         self.ask = ask
         self.passphrase: str | None = None
-        #: What was derived from it, by passphrase and parameters: that is slow on purpose.
-        self.derived: dict[tuple[str, str], bytes] = {}
+        #: What was derived by scrypt, by material and parameters: that is slow on purpose.
+        self.derived: dict[tuple[bytes, str], bytes] = {}
         #: The parameters of what is sealed in this command, so that it is derived once.
         self.parameters: Parameters | None = None
 

@@ -4,20 +4,20 @@ One file per record: a header line of JSON, then a nonce of 96 bits, fresh for e
 AES-256-GCM. The header says the format version, the profile, the record's name and generation, the key source and what the
 record is bound to; it and the machine id are authenticated with the text (additional data), so that a record can be
 neither changed nor swapped for another one of ours. The key comes from a key source through HKDF-SHA256. Version 2 of the
-format has `key_parameters`, which a passphrase needs; what needs none is written as version 1 still.
+format has `key_parameters`, which a passphrase needs to be stretched; version 3 has them for what a command prints or a
+credential holds as well. What needs none is written as version 1 still, and versions 1 open whatever they were sealed with.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
-from dataclasses import dataclass
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from devicelogin import errors, hints, models, private_files, redaction
-from devicelogin.secret_store import key_sources, machine
+from devicelogin.secret_store import key_sources, machine, sealed_header, stretching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,38 +27,10 @@ if TYPE_CHECKING:
 #: How long may a sealed text be (bytes)? Far more than a sign-in has, well under what we read of a file.
 LONGEST = 512 * 1024
 
-#: Up to which version of the format do we read?
-FORMAT_VERSION = 2
-
-_MAGIC = "devicelogin sealed record"
 _NONCE_LENGTH = 12
 _TAG_LENGTH = 16
-_LONGEST_HEADER = 4096
 _PROBE_LENGTH = 3000
 _BINDS = ("machine", "none")
-
-
-@dataclass(frozen=True, slots=True)
-class _Header:
-    """The first line of the file. `key_mark` and `machine_mark` tell a wrong key and another machine from damage."""
-
-    magic: str
-    format_version: int
-    profile: str
-    name: str
-    generation: int
-    key: str
-    key_mark: str
-    bind: str
-    machine_mark: str | None
-    key_parameters: key_sources.Parameters | None = None
-
-    def as_line(self) -> bytes:
-        fields = {name: getattr(self, name) for name in _FIELDS[self.format_version]}
-        return json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
-
-
-_FIELDS = {1: _Header.__slots__[:-1], 2: _Header.__slots__}
 
 
 class SealedFile:
@@ -181,7 +153,7 @@ class SealedFile:
         except OSError:
             return False
         records = [name for name in names if name == "record" or name.startswith("record-")]
-        keys = [_key_named_in(os.path.join(self._paths.state, name)) for name in records]
+        keys = [sealed_header.key_named_in(os.path.join(self._paths.state, name)) for name in records]
         # A passphrase is in nobody's backup: one that cannot be compared with a record is typed twice.
         return self._source.name in keys or (None in keys and not self._source.is_typed)
 
@@ -199,11 +171,14 @@ class SealedFile:
     def _seal(self, generation: int, text: bytes) -> bytes:
         from cryptography.hazmat.primitives.ciphers import aead
 
+        self._keep_parameters()
         parameters = self._source.new_parameters()
         secret = self._source.read(parameters)
-        header = _Header(
-            magic=_MAGIC,
-            format_version=1 if parameters is None else 2,
+        # The lowest version that knows this, so that a former release opens what it can and says what it cannot.
+        version = 1 if parameters is None else 2 if self._source.is_typed else 3
+        header = sealed_header.Header(
+            magic=sealed_header.MAGIC,
+            format_version=version,
             profile=self._paths.profile,
             name=self._name,
             generation=generation,
@@ -217,6 +192,13 @@ class SealedFile:
         nonce = os.urandom(_NONCE_LENGTH)
         additional = header + self._machine_bytes(self._bind)
         return header + nonce + aead.AESGCM(_derive(secret, "seal")).encrypt(nonce, text, additional)
+
+    def _keep_parameters(self) -> None:
+        """Take those of the saved record, which is going to be read in this command if it was not yet."""
+        if self._supply.parameters is None:
+            fields = sealed_header.read_fields(self._path)
+            if fields.get("key") == self._source.name and isinstance(fields.get("key_parameters"), dict):
+                stretching.keep(fields["key_parameters"], self._supply)
 
     def _open(self, content: bytes) -> models.SecretRecord:
         from cryptography import exceptions
@@ -235,7 +217,7 @@ class SealedFile:
             raise self._bad("is damaged", "damaged") from None
         return models.SecretRecord(generation=header.generation, text=opened.decode("utf-8", "surrogatepass"))
 
-    def _secret_of(self, header: _Header) -> bytes:
+    def _secret_of(self, header: sealed_header.Header) -> bytes:
         """Return the bytes of the source that `header` names. Raises DataBadError where they are not those it was sealed with."""
         source = self._source_named(header.key)
         try:
@@ -243,6 +225,7 @@ class SealedFile:
         except ValueError:
             raise self._bad("is damaged", "damaged") from None
         if header.key_mark == _derive(secret, "mark").hex()[:16]:
+            stretching.keep(header.key_parameters, self._supply)
             return secret
         if source.is_typed:
             raise errors.DataBadError(
@@ -258,7 +241,7 @@ class SealedFile:
             )
         raise self._bad("was sealed with another key", "another_key")
 
-    def _header_for_here(self, line: bytes) -> _Header:
+    def _header_for_here(self, line: bytes) -> sealed_header.Header:
         """Return the header of a record. Raises DataBadError where that was sealed with a machine id that is not here now."""
         header = self._parse_header(line)
         if header.bind == "machine" and header.machine_mark != self._machine_mark("machine"):
@@ -266,14 +249,23 @@ class SealedFile:
             raise self._bad(f"was sealed on another machine, {why}", "another_machine")
         return header
 
-    def _parse_header(self, line: bytes) -> _Header:
-        data = _fields_of(line)
+    def _parse_header(self, line: bytes) -> sealed_header.Header:
+        data = sealed_header.fields_of(line)
         if data is None:
             raise self._bad("is damaged", "damaged")
-        if data["format_version"] > FORMAT_VERSION:
+        if data["format_version"] > sealed_header.FORMAT_VERSION:
             raise self._bad("was written by a newer version of devicelogin", "newer_version")
-        header = _Header(**data) if data.keys() == set(_FIELDS.get(data["format_version"], ())) else None
-        if header is None or type(header.generation) is not int or header.bind not in _BINDS:
+        header = (
+            sealed_header.Header(**data)
+            if data.keys() == set(sealed_header.FIELDS.get(data["format_version"], ()))
+            else None
+        )
+        if (
+            header is None
+            or type(header.generation) is not int
+            or header.bind not in _BINDS
+            or not isinstance(header.key_parameters, (dict, NoneType))
+        ):
             raise self._bad("is damaged", "damaged")
         if (header.profile, header.name) != (self._paths.profile, self._name):
             raise self._bad(
@@ -356,31 +348,12 @@ def needs_other_key(paths: settings_paths.ProfilePaths, location: models.StoreLo
     """Tell whether the saved record of this profile needs another key source than `location` names."""
     if location.kind != "file" or not os.path.lexists(paths.record):
         return False
-    named = _key_named_in(paths.record)
+    named = sealed_header.key_named_in(paths.record)
     return named is not None and named != location.key
 
 
 def _aside(path: str) -> str:
     return path + ".damaged"
-
-
-def _key_named_in(path: str) -> str | None:
-    """Return the key source that the header of the record `path` names, None where that cannot be read."""
-    content = private_files.read(path) or b""
-    fields = _fields_of(content[: content.find(b"\n") + 1]) or {}
-    key = fields.get("key")
-    return key if isinstance(key, str) else None
-
-
-def _fields_of(line: bytes) -> dict[str, Any] | None:
-    """Return the fields of a header line of ours, of whatever version; None where it is none."""
-    try:
-        data = json.loads(line.decode("ascii")) if len(line) <= _LONGEST_HEADER else None
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(data, dict) or data.get("magic") != _MAGIC or type(data.get("format_version")) is not int:
-        return None
-    return data
 
 
 def _derive(secret: bytes, purpose: str) -> bytes:

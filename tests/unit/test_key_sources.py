@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import conftest
 import pytest
-from sealing import KEY, PASSPHRASE, RECORD, Person, prepared, profile_paths, sealed
+from sealing import (
+    KEY,
+    PASSPHRASE,
+    RECORD,
+    Person,
+    give_credential,
+    prepared,
+    profile_paths,
+    sealed,
+    write_command,
+)
 
 from devicelogin import errors, models, secret_store
 from devicelogin.secret_store import key_sources, sealed_file
@@ -28,7 +41,7 @@ def test_what_a_source_sealed_opens_in_another_process_and_names_the_source(tmp_
     content = Path(profile_paths(tmp_path).record).read_bytes()
     header = json.loads(content.partition(b"\n")[0])
     assert header["key"] == key
-    assert header["format_version"] == (2 if key == "passphrase" else 1)
+    assert header["format_version"] == {"file": 1, "passphrase": 2}.get(key, 3)
     assert not any(secret in content for secret in (KEY, PASSPHRASE.encode(), b"printf", b"canary"))
 
 
@@ -40,7 +53,7 @@ def test_every_changed_byte_and_every_truncation_is_65_whatever_the_source(tmp_p
     store.save(models.SecretRecord(generation=7, text="short"))
     path = Path(profile_paths(tmp_path).record)
     good = path.read_bytes()
-    salt = range(good.find(b'"salt"'), good.find(b"\n")) if key == "passphrase" else range(0)
+    salt = range(good.find(b'"salt"'), good.find(b"\n")) if key != "file" else range(0)
     positions = set(range(len(good)))
     if not conftest.SOAK:  # a wrong salt takes a third of a second to be found wrong
         positions -= set(random.sample(list(salt), max(0, len(salt) - 4)))
@@ -75,12 +88,14 @@ def test_a_record_can_pass_from_any_source_to_any_other(tmp_path: Path) -> None:
     [
         ("sealed-with-key-file", "work", (42, '{"golden": "sealed before the other key sources, é 中"}')),
         ("sealed-with-passphrase", "default", (7, RECORD.text)),
+        ("sealed-with-command", "default", (7, RECORD.text)),
+        ("sealed-with-credential", "default", (7, RECORD.text)),
     ],
 )
 def test_records_of_earlier_versions_open_as_ever(
     tmp_path: Path, golden: str, profile: str, expected: tuple[int, str]
 ) -> None:
-    """A record of the first release, from before there were other sources, and the first one with a passphrase."""
+    """A record of the first release, from before there were other sources, and the first one of each of those."""
     ours = profile_paths(tmp_path, profile)
     for directory in (ours.state, os.path.dirname(ours.key_file)):
         os.makedirs(directory, mode=0o700)
@@ -89,10 +104,86 @@ def test_records_of_earlier_versions_open_as_ever(
         shutil.copyfile(GOLDEN / golden / "work.key", ours.key_file)
         os.chmod(ours.key_file, 0o600)
     os.chmod(ours.record, 0o600)
-    supply = key_sources.KeySupply({}, ask=Person(PASSPHRASE))
+    supply = prepared(tmp_path, golden.removeprefix("sealed-with-"))
+    supply.ask = Person(PASSPHRASE)
     location = models.StoreLocation(kind="file", key="file", bind="none")
     record = sealed_file.SealedFile(location, ours, supply=supply).load()
     assert record == models.SecretRecord(generation=expected[0], text=expected[1])
+
+
+def header_of(home: Path) -> dict[str, Any]:
+    line = Path(profile_paths(home).record).read_bytes().partition(b"\n")[0]
+    return dict(json.loads(line))
+
+
+def give(home: Path, key: str, material: bytes) -> key_sources.KeySupply:
+    """Let the source `key` give `material`."""
+    if key == "credential":
+        return key_sources.KeySupply(give_credential(home, material))
+    write_command(home, "printf", "%s", material.decode())
+    return key_sources.KeySupply({"PATH": os.environ["PATH"]})
+
+
+RANDOM = bytes.fromhex("f2c3a9d0017e55b86a4f93e2d8b10c7764ab29fd3c5e80162b97da4471c6e5fb")
+
+
+@pytest.mark.parametrize("key", ["command", "credential"])
+@pytest.mark.parametrize(
+    "material",
+    [RANDOM.hex().encode(), RANDOM.hex().upper().encode(), base64.b64encode(RANDOM), base64.urlsafe_b64encode(RANDOM)],
+)
+def test_what_is_a_key_by_its_looks_costs_nothing(tmp_path: Path, key: str, material: bytes) -> None:
+    """32 bytes of hex or base64, as `openssl rand` prints them: no scrypt, and a former release opens the record."""
+    sealed(tmp_path, key, give(tmp_path, key, material)).save(RECORD)
+    assert header_of(tmp_path)["format_version"] == 1
+    assert sealed(tmp_path, key, give(tmp_path, key, material)).load() == RECORD
+
+
+@pytest.mark.parametrize("key", ["command", "credential"])
+@pytest.mark.parametrize(
+    "material", [b"correct horse battery staple, correct horse!", RANDOM[:16].hex().encode(), b"=" * 44, b"letmein" * 3]
+)
+def test_what_can_be_guessed_is_stretched(tmp_path: Path, key: str, material: bytes) -> None:
+    """A password that a command prints, 16 bytes of hex: scrypt with a salt, and the mark is that of the stretched key."""
+    sealed(tmp_path, key, give(tmp_path, key, material)).save(RECORD)
+    header = header_of(tmp_path)
+    cost = header["key_parameters"]
+    assert (header["format_version"], cost["kdf"], cost["n"], cost["r"], cost["p"]) == (3, "scrypt", 32768, 8, 3)
+    secret = hashlib.scrypt(
+        material, salt=bytes.fromhex(cost["salt"]), n=cost["n"], r=cost["r"], p=cost["p"], dklen=32, maxmem=1 << 27
+    )
+    assert header["key_mark"] == sealed_file._derive(secret, "mark").hex()[:16]
+    assert header["key_mark"] != sealed_file._derive(material, "mark").hex()[:16], "cheap to guess"
+    assert sealed(tmp_path, key, give(tmp_path, key, material)).load() == RECORD
+
+
+def test_a_record_that_was_not_stretched_is_with_its_next_save(tmp_path: Path) -> None:
+    """One of a former release opens as it is; a refresh seals it anew."""
+    supply = prepared(tmp_path, "command")
+    os.makedirs(profile_paths(tmp_path).state, mode=0o700)
+    shutil.copyfile(GOLDEN / "sealed-with-command" / "record", profile_paths(tmp_path).record)
+    os.chmod(profile_paths(tmp_path).record, 0o600)
+    store = sealed(tmp_path, "command", supply)
+    assert store.load() == RECORD
+    assert header_of(tmp_path)["format_version"] == 1
+    store.save(RECORD)
+    assert header_of(tmp_path)["format_version"] == 3
+    assert sealed(tmp_path, "command", prepared(tmp_path, "command")).load() == RECORD
+
+
+@pytest.mark.parametrize("key", ["command", "credential", "passphrase"])
+def test_one_command_stretches_once(tmp_path: Path, key: str) -> None:
+    """Probe, load and save, of the record and of the access tokens beside it: one derivation, now and in the next command."""
+    for _ in range(3):
+        supply = prepared(tmp_path, key)
+        for name in ("record", "access"):
+            location = models.StoreLocation(kind="file", key=key, bind="none")
+            store = sealed_file.SealedFile(location, profile_paths(tmp_path), name, supply=supply)
+            store.probe()
+            store.load()
+            store.save(RECORD)
+            assert store.load() == RECORD
+        assert len(supply.derived) == 1
 
 
 def test_each_source_says_what_it_protects_from(tmp_path: Path) -> None:

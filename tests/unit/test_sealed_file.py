@@ -15,7 +15,7 @@ import pytest
 from sealing import profile_paths
 
 from devicelogin import errors, models, private_files, secret_store
-from devicelogin.secret_store import key_sources, machine, sealed_file
+from devicelogin.secret_store import key_sources, machine, sealed_file, sealed_header
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -238,10 +238,12 @@ def test_a_record_that_is_no_private_file_is_78(tmp_path: Path, kind: str) -> No
 
 
 def test_a_newer_version_is_65_and_kept(tmp_path: Path) -> None:
-    """A record of format version 3 is not guessed at."""
+    """A record of a format version above the last one that is known is not guessed at."""
     store = sealed(tmp_path)
     store.save(RECORD)
-    newer = bytes(content(tmp_path)).replace(b'"format_version":1', b'"format_version":3')
+    newer = bytes(content(tmp_path)).replace(
+        b'"format_version":1', b'"format_version":%d' % (sealed_header.FORMAT_VERSION + 1)
+    )
     put(tmp_path, newer)
     with pytest.raises(errors.DataBadError, match="newer version"):
         store.load()
