@@ -255,7 +255,7 @@ def _explain_proxy(chain: tuple[BaseException, ...], host: str, proxy: Proxy) ->
     if status == "407":
         return errors.ConfigError(
             f"the proxy {proxy.shown} does not accept the user name and password, or none were given",
-            hint=f"put them into the address: export {proxy.source}=http://USER:PASSWORD@{proxy.shown}",
+            hint=f"put them into the address, percent-encoded: export {proxy.source}=http://USER:PASSWORD@{proxy.shown}",
             detail="HTTP 407",
         )
     if status is not None and status.startswith("4"):

@@ -7,17 +7,33 @@ Lower-case names win over upper-case ones, as in curl.
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import field
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from devicelogin import errors, models, redaction
+from devicelogin import errors, models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: Where is a proxy looked for, the strongest first?
 VARIABLES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+
+
+#: What is taken for a proxy: user name and password percent-encoded (RFC 3986 section 3.2.1).
+_PROXY = re.compile(
+    r"""
+    (?: (?P<scheme>https?)://)?
+    (?P<user> (?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-F]{2})* (?: :(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-F]{2})*)? @)?
+    (?P<host> [A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?\.? | \[[0-9A-Fa-f:.]{2,45}\])
+    (?: :(?P<port>[0-9]{1,5}))?
+    (?: /[A-Za-z0-9._~/-]*)?  # of no use here, and not kept
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+#: What people write who want none?
+_NO_PROXY_WORDS = frozenset({"none", "direct", "no", "off", "false", "0", "noproxy"})
 
 
 @models.short_record
@@ -46,22 +62,36 @@ def proxy_for(host: str, port: int, environ: Mapping[str, str]) -> Proxy | None:
 
 
 def _parse(value: str, variable: str) -> Proxy:
-    url = value if "://" in value else f"http://{value}"
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-        parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not host or not url.isascii() or not url.isprintable() or " " in url:
-        raise errors.ConfigError(
-            f"{variable} holds no http or https proxy",
-            hint=f"write it as export {variable}=http://proxy.example.org:3128",
+    # SECURITY: two parsers that disagree where a password ends would send its rest to a name server, or show it. So what is
+    # taken is what all of them read in one way, and everything else is refused before anybody is asked anything. Nothing of
+    # it is shown: any part may be one of a password.
+    found = _PROXY.fullmatch(value)
+    if found is None or value.lower() in _NO_PROXY_WORDS or int(found["port"] or 1) not in range(1, 65536):
+        raise _refused(value, variable)
+    scheme, user, host, port = (found["scheme"] or "http").lower(), found["user"] or "", found["host"], found["port"]
+    where = host.lower() if port is None else f"{host.lower()}:{int(port)}"
+    return Proxy(f"{scheme}://{user}{where}", where, variable)
+
+
+def _refused(value: str, variable: str) -> errors.ConfigError:
+    """Return the error for a `value` that is not taken, by what seems to be meant."""
+    scheme = value.partition("://")[0].lower() if "://" in value else ""
+    if "@" in value and scheme in {"", "http", "https"}:
+        return errors.ConfigError(
+            f"{variable} holds a user name or a password with a character that cannot stand there as it is",
+            hint="percent-encode it: \\ is %5C, / is %2F, # is %23, ? is %3F, @ is %40, % is %25, a space is %20",
         )
-    wrapped = f"[{host}]" if ":" in host else host
-    shown = redaction.printable(wrapped if port is None else f"{wrapped}:{port}", limit=100)
-    # Without what may stand behind the host: a path or query is of no use here, and could only confuse a parser.
-    return Proxy(f"{parts.scheme}://{parts.netloc}", shown, variable)
+    if value.lower() in _NO_PROXY_WORDS:
+        return errors.ConfigError(f"{variable} holds a word, not the address of a proxy", hint=f"unset {variable}")
+    if scheme.startswith("socks"):
+        return errors.ConfigError(
+            f"{variable} names a SOCKS proxy, which devicelogin does not speak",
+            hint=f"name an http proxy: export {variable}=http://proxy.example.org:3128",
+        )
+    return errors.ConfigError(
+        f"{variable} holds no http or https proxy",
+        hint=f"write it as export {variable}=http://proxy.example.org:3128",
+    )
 
 
 def _is_excluded(host: str, port: int, no_proxy: str) -> bool:

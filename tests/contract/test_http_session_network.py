@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -238,12 +239,23 @@ def test_an_excluded_host_is_reached_without_the_proxy(emulator: Emulator) -> No
     ("reply", "exit_code", "words"),
     [
         (b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n", 78, "user name and password"),
+        (
+            b"HTTP/1.1 407 No\r\nVia: x\r\nProxy-Authenticate: Negotiate\r\nPROXY-AUTHENTICATE: NTLM\r\n\r\n",
+            78,
+            "by Negotiate,",
+        ),
+        (b"HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n", 78, "by NTLM,"),
+        (
+            b"HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: Basic realm=x\r\n\r\n",
+            78,
+            "user name and",
+        ),
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", 78, "does not let us through"),
         (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", 75, "answered with an error"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", 75, "did not answer as a proxy"),
         (b"", 75, "the connection was cut"),
     ],
-    ids=["407", "403", "502", "ssh", "hang-up"],
+    ids=["407", "negotiate", "ntlm", "ntlm or basic", "403", "502", "ssh", "hang-up"],
 )
 def test_a_proxy_that_does_not_work_is_named_without_its_password(reply: bytes, exit_code: int, words: str) -> None:
     """Which proxy, from which variable, and what to do; 78 where a setting must change, else 75."""
@@ -264,6 +276,18 @@ def test_a_proxy_that_is_not_there_is_named(refused_port: int) -> None:
     assert error.message == f"cannot reach login.example.org through the proxy {proxy}: connection refused"
     assert "ALL_PROXY" in str(error.hint)
     assert not error.request_may_have_arrived
+
+
+@pytest.mark.parametrize("password", ["p#w", "p/w", "p\\w", "p?w", "p@w", "12/34"])
+def test_a_password_that_is_not_encoded_is_sent_to_nobody(password: str) -> None:
+    """78 before a name server or a proxy is asked: two parsers would see two hosts in it."""
+    with Recorder(b"HTTP/1.1 502 Bad Gateway\r\n\r\n") as proxy:
+        environ = {"HTTPS_PROXY": f"http://canary:{password}@127.0.0.1:{proxy.port}"}
+        session = http_session.HttpSession(environ=environ)
+        error = _failure(session, "https://login.example.org/")
+        assert (error.exit_code, session.way.addresses, proxy.heads) == (78, (), [])
+    assert "percent-encode it" in str(error.hint)
+    assert not {"canary", password} & set(re.split(r"[ :'\"]", str(error.as_json())))
 
 
 _INTERRUPTED = """

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from urllib.parse import urlsplit
+
 import pytest
+import urllib3.util
+from hypothesis import given
+from hypothesis import strategies as st
 
 from devicelogin import errors
 from devicelogin.http_session import proxies
@@ -19,6 +25,14 @@ PROXY = "http://proxy.example.org:3128"
         ("proxy.example.org:3128", PROXY, "proxy.example.org:3128"),
         ("https://proxy.example.org", "https://proxy.example.org", "proxy.example.org"),
         ("http://[::1]:3128/", "http://[::1]:3128", "[::1]:3128"),
+        ("HTTP://Proxy.Example.ORG:3128", PROXY, "proxy.example.org:3128"),
+        (
+            "DOMAIN%5Cuser:pw@proxy.example.org:3128",
+            "http://DOMAIN%5Cuser:pw@proxy.example.org:3128",
+            "proxy.example.org:3128",
+        ),
+        ("http://u@proxy.example.org", "http://u@proxy.example.org", "proxy.example.org"),
+        ("http://u:p:w@proxy.example.org", "http://u:p:w@proxy.example.org", "proxy.example.org"),
         ("http://u:p%40ss@proxy.example.org:3128", "http://u:p%40ss@proxy.example.org:3128", "proxy.example.org:3128"),
     ],
 )
@@ -113,3 +127,48 @@ def test_what_is_no_http_proxy_is_a_configuration_error_without_its_password(val
     assert "HTTPS_PROXY" in caught.value.message
     assert "hunter2" not in shown
     assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize(
+    "character", ["\\", "/", "#", "?", "@", "%", " ", "[", "]", "^", "|", "<", '"', "{", "`", "ä", "\t"]
+)
+@pytest.mark.parametrize(
+    "form",
+    [
+        "http://u:hunter2{}zz345@proxy.example.org:3128",
+        "DOMAIN{}u:hunter2@proxy.example.org",
+        "http://u:12{}zhunter2@[::1]:1",
+    ],
+)
+def test_a_password_that_is_not_encoded_is_refused_with_the_way_to_write_it(character: str, form: str) -> None:
+    """78 that names the codes and shows no part of the value: whatever parser reads it, there is no host to ask for."""
+    with pytest.raises(errors.ConfigError) as caught:
+        proxies.proxy_for(HOST, 443, {"https_proxy": form.format(character)})
+    shown = f"{caught.value.as_json()}"
+    assert "percent-encode it" in str(caught.value.hint)
+    assert "%5C" in str(caught.value.hint)
+    assert "https_proxy" in caught.value.message
+    assert not any(part in shown for part in ("hunter2", "zz345", "DOMAIN", "proxy.example.org"))
+
+
+@given(
+    st.text(max_size=40), st.sampled_from(["http://{}@proxy.example.org:3128", "{}", "http://{}", "https://u:{}@[::1]"])
+)
+def test_what_was_checked_is_what_every_parser_reads(text: str, form: str) -> None:
+    """A value is refused, or names one host to all: to ours, to the standard library and to urllib3."""
+    with contextlib.suppress(errors.ConfigError):
+        found = proxies.proxy_for(HOST, 443, {"HTTPS_PROXY": form.format(text)})
+        if found is None:
+            return
+        theirs, urllibs = urllib3.util.parse_url(found.url), urlsplit(found.url)
+        assert theirs.netloc == urllibs.netloc.rpartition("@")[2] == found.shown
+        assert theirs.scheme == urllibs.scheme
+        assert (theirs.auth or "") == urllibs.netloc.rpartition("@")[0]
+
+
+@pytest.mark.parametrize("value", ["none", "DIRECT", "off"])
+def test_a_word_for_no_proxy_is_no_host(value: str) -> None:
+    """It would be asked for at the name server."""
+    with pytest.raises(errors.ConfigError) as caught:
+        proxies.proxy_for(HOST, 443, {"HTTPS_PROXY": value})
+    assert caught.value.hint == "unset HTTPS_PROXY"
