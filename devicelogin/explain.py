@@ -61,14 +61,19 @@ class Refusal:
     number: int | None = None
     correlation_id: str | None = None
     claims: str | None = None
+    #: What a provider without numbers says about it, made harmless.
+    description: str = ""
 
     @property
     def detail(self) -> str:
-        """The codes for whoever has to look them up."""
+        """The codes for whoever has to look them up, or what the provider says instead of them."""
         words = [self.error, self.suberror, f"AADSTS{self.number}" if self.number else ""]
-        return ", ".join(word for word in words if word)
+        codes = ", ".join(word for word in words if word)
+        return f"{codes}: {self.description}" if self.description else codes
 
 
+#: What helps whose `login` was refused just now? Not to type it again.
+_ASK = "ask who runs the identity provider about the code below"
 _APP = "check the client id, and that the provider lets this app use the device flow: {login} --client-id ID"
 _SCOPES = "check the scopes: {login} --scope SCOPE"
 
@@ -94,18 +99,31 @@ _BY_ERROR = {
 
 
 def read_refusal(answer: Mapping[str, object]) -> Refusal:
-    """Reduce an error answer of any shape to what may be shown; nothing of its paragraph survives but the number."""
+    """Reduce an error answer of any shape to what may be shown.
+
+    Of Entra's paragraph nothing survives but its number, which is explained here. Other providers have no numbers: what
+    they say is all that there is to know.
+    """
     error = answer.get("error")
     suberror = answer.get("suberror")
     correlation = answer.get("correlation_id")
     claims = answer.get("claims")
+    number = _number(answer)
     return Refusal(
         error=redaction.quotable(error, limit=60) if isinstance(error, str) and error else "unknown_error",
         suberror=redaction.quotable(suberror, limit=60) if isinstance(suberror, str) else "",
-        number=_number(answer),
+        number=number,
         correlation_id=correlation if isinstance(correlation, str) and _CORRELATION.match(correlation) else None,
         claims=claims if isinstance(claims, str) else None,
+        description="" if number else described(answer),
     )
+
+
+def described(answer: Mapping[str, object]) -> str:
+    """Return the first line of an error answer's description, made harmless; empty where it has none."""
+    description = answer.get("error_description")
+    lines = description[:4000].strip().splitlines() if isinstance(description, str) else []
+    return redaction.quotable(lines[0], limit=200).rstrip(".") if lines else ""
 
 
 def start_refused(refusal: Refusal, *, profile: str, scopes: tuple[str, ...] = ()) -> errors.DeviceLoginError:
@@ -113,8 +131,14 @@ def start_refused(refusal: Refusal, *, profile: str, scopes: tuple[str, ...] = (
     return _before_saved(refusal, profile, "the sign-in could not be started", scopes)
 
 
-def poll_refused(refusal: Refusal, *, profile: str, scopes: tuple[str, ...] = ()) -> errors.DeviceLoginError:
-    """Return the error for a poll that was refused for good (RFC 8628 section 3.5); `scopes` were asked for."""
+def poll_refused(
+    refusal: Refusal, *, profile: str, scopes: tuple[str, ...] = (), was_pending: bool = False
+) -> errors.DeviceLoginError:
+    """Return the error for a poll that was refused for good (RFC 8628 section 3.5); `scopes` were asked for.
+
+    `was_pending`: the code was good a moment ago. Where the provider then knows neither it nor the app, it has forgotten
+    them, as one does that was restarted; no setting here is wrong.
+    """
     if refusal.error in _DECLINED:
         return _make(
             errors.LoginNotCompletedError,
@@ -127,16 +151,40 @@ def poll_refused(refusal: Refusal, *, profile: str, scopes: tuple[str, ...] = ()
         refusal.error in _EXPIRED
         or refusal.error == "bad_verification_code"
         or refusal.number in {70019, 70020, 7000014}
+        or _has_forgotten(refusal, was_pending=was_pending)
     ):
         return expired(profile=profile, refusal=refusal)
     return _before_saved(refusal, profile, "the sign-in was refused", scopes)
 
 
-def expired(*, profile: str, refusal: Refusal | None = None) -> errors.LoginNotCompletedError:
-    """Return the error for a code that nobody entered in time, or that the server says it does not know (any more)."""
+def _has_forgotten(refusal: Refusal, *, was_pending: bool) -> bool:
+    """Tell whether the provider says that it does not know the code, in one of the ways that are in use."""
+    if refusal.error in {"invalid_grant", "invalid_request"} and refusal.number is None:
+        return True  # the app, the tenant and the scopes were good enough for it when it made the code
+    is_about_app = refusal.error in _NOT_THIS_APP or refusal.error in _NOT_THIS_REQUEST
+    return was_pending and is_about_app and refusal.number in {None, 700016, 90002}
+
+
+def expired(
+    *, profile: str, refusal: Refusal | None = None, trouble: errors.DeviceLoginError | None = None
+) -> errors.LoginNotCompletedError:
+    """Return the error for a code that nobody entered in time, or that the server says it does not know (any more).
+
+    `trouble`: what kept us from hearing at the end whether somebody had.
+    """
+    if trouble is not None:
+        return errors.LoginNotCompletedError(
+            f"the code has expired, and nobody could be asked whether it was entered: {trouble.message}; nothing was saved",
+            hint=f"run {hints.login(profile)} again when that is mended; it shows a new code",
+            detail=trouble.detail,
+            correlation_id=trouble.correlation_id,
+            code=CODE_EXPIRED,
+        )
     unknown = refusal is not None and refusal.error not in _EXPIRED and refusal.number not in {70019, 70020}
     words = (
-        "is no longer valid: it was used, or it has expired" if unknown else "was not entered in time and has expired"
+        "is not known there any more: it was used, has expired, or was forgotten"
+        if unknown
+        else "was not entered in time and has expired"
     )
     return errors.LoginNotCompletedError(
         f"the code {words}; nothing was saved",
@@ -288,7 +336,7 @@ def _before_saved(
         return _transient(refusal)
     words = f"{subject}: {known.words}" if known else f"{subject} by the identity provider"
     words += _named(refusal, scopes)
-    hint = known.hint if known else _lookup(refusal) or _by_error(refusal, profile)
+    hint = known.hint if known else _lookup(refusal) or _by_error(refusal, profile, otherwise=_ASK)
     if (known and known.admin) or refusal.error == "consent_required":
         return _make(errors.DeniedByPolicyError, refusal, words, hint)
     if refusal.error in _SIGN_IN_AGAIN or refusal.error == "unknown_error":
@@ -310,7 +358,7 @@ def _transient(refusal: Refusal) -> errors.DeviceLoginError:
     return _make(
         errors.TryLaterError,
         refusal,
-        "the identity provider asks to come back later; nothing was lost",
+        "the identity provider asks to come back later; what is saved here is unchanged",
         "try again in some minutes",
     )
 
@@ -345,9 +393,9 @@ def _fill(hint: str, profile: str, options: str = "") -> str:
     return hint.replace("{login}", hints.login(profile)) + more
 
 
-def _by_error(refusal: Refusal, profile: str) -> str:
+def _by_error(refusal: Refusal, profile: str, *, otherwise: str = entra_errors.AGAIN) -> str:
     """Return what to do about an error that comes without a known number, as from every provider but Entra."""
-    return _fill(_BY_ERROR.get(refusal.error, entra_errors.AGAIN), profile)
+    return _fill(_BY_ERROR.get(refusal.error, otherwise), profile)
 
 
 def _again(profile: str) -> str:

@@ -61,14 +61,17 @@ class Patience:
         """Return the seconds left, 0 when there are none."""
         return max(0.0, self._end - self._timer.boot())
 
-    def wait(self, asked: float | None) -> bool:
-        """Wait before the next try; False, at once, where there is no time or no try for it."""
+    def granted(self, asked: float | None) -> float | None:
+        """Return the seconds to wait before the next try, None where there is no time or no try for it."""
         seconds = pause(asked, self.failures)
         if self.failures >= self._tries or seconds > self.remaining():
-            return False
+            return None
         self.failures += 1
+        return seconds
+
+    def sleep(self, seconds: float) -> None:
+        """Wait `seconds`."""
         self._timer.sleep(seconds)
-        return True
 
 
 def call(
@@ -76,11 +79,11 @@ def call(
     patience: Patience,
     *,
     passes: Callable[[errors.TryLaterError], bool],
-    told: Callable[[errors.TryLaterError], None] = lambda _: None,
+    told: Callable[[errors.TryLaterError, float], None] = lambda *_: None,
 ) -> Result:
     """Return what `work` returns; while it raises what `passes`, wait as long as `patience` allows and try again.
 
-    `told` hears of every failure that is followed by a pause. When the time is up, the last error in which a server said
+    `told` hears of every failure that is followed by a pause, and how long that is (seconds). When the time is up, the last error in which a server said
     something is raised, not the silence after it (D21).
     """
     reason: errors.TryLaterError | None = None
@@ -92,7 +95,8 @@ def call(
                 raise
             if reason is None or error.detail is not None:
                 reason = error
-            told(error)
-            asked = asked_by(error)
-        if not patience.wait(asked):
-            raise reason
+            seconds = patience.granted(asked_by(error))
+            if seconds is None:
+                raise reason from None
+            told(error, seconds)
+        patience.sleep(seconds)

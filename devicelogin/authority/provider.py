@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from devicelogin import errors, models, redaction
+from devicelogin import errors, explain, models, redaction
 from devicelogin.settings import pinning
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ def _refused(answer: JsonAnswer, url: str, *, is_oidc: bool) -> errors.DeviceLog
     error = redaction.quotable(str(answer.body.get("error", "")), limit=60)
     detail = f"HTTP {answer.status}" + (f", {error}" if error else "")
     if is_oidc:
+        description = explain.described(answer.body)
+        detail += f": {description}" if description else ""
         return errors.ConfigError(
             f"there is no OpenID provider at {url}",
             hint="check the URL: it is the issuer as its operator publishes it, such as https://id.example.org/realms/home",

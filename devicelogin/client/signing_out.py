@@ -148,10 +148,18 @@ def _revoke(work: Workplace, sign_in: models.SignIn, notes: list[str]) -> bool:
         except (errors.DeviceLoginError, OSError) as error:
             why = error.message if isinstance(error, errors.DeviceLoginError) else str(error.strerror)
             detail = f" ({error.detail})" if isinstance(error, errors.DeviceLoginError) and error.detail else ""
-            notes.append(
-                f"it could not be revoked at the provider, where it stays valid until it expires: {why}{detail}"
-            )
+            notes.append(f"{_not_revoked(error)}: {why}{detail}")
     return revoked
+
+
+def _not_revoked(error: Exception) -> str:
+    """Return what is known about a token after `error` instead of the provider's word that it is revoked (D21)."""
+    from devicelogin import http_session  # only who revokes needs it
+
+    # RFC 7009 section 2.2.1: after a 503 the token still exists.
+    if isinstance(error, http_session.NoAnswerError) and error.request_may_have_arrived:
+        return "whether it was revoked at the provider is not known; if not, it stays valid there until it expires"
+    return "it could not be revoked at the provider, where it stays valid until it expires"
 
 
 def _revoked(work: Workplace, sign_in: models.SignIn) -> bool:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _MOVED = ("HTTP 404", "HTTP 410", "HTTP 301", "HTTP 302", "HTTP 307", "HTTP 308", "invalid_tenant")
 
 
+#: For how short a pause of a server does a refresh wait (seconds)?
+_PAUSE = 5.0
+
+
 class Workplace:
     """One profile in one environment. Cheap to make: nothing is read before it is asked for."""
 
@@ -193,7 +197,7 @@ class Refresher:
         claims: str | None,
         anew: bool = False,
     ) -> models.TokenAnswer:
-        from devicelogin import authority, http_session, msal_client
+        from devicelogin import authority, clock, http_session, msal_client, retry
 
         sign_in, work = saved.sign_in, self.workplace
         provider = authority.known_provider(
@@ -212,8 +216,14 @@ class Refresher:
             "are_others": are_others,
             "graph_root": sign_in.graph_root,
         }
+        # Whoever refreshes holds the lock: one short pause, where the server asks for one, and no longer.
+        patience = retry.Patience(min(_PAUSE, deadline.remaining()), clock.SystemClock(), tries=1)
         try:
-            return client.refresh(saved.credentials, scopes, **wanted)
+            return retry.call(
+                lambda: client.refresh(saved.credentials, scopes, **wanted),
+                patience,
+                passes=lambda error: retry.asked_by(error) is not None,
+            )
         except http_session.NoAnswerError as error:
             # The request may have been carried out. Entra keeps the old refresh token valid, so asking again is safe; a
             # server with one-time tokens refuses, which is then the truth.

@@ -163,7 +163,7 @@ class GraphClient:
             return asked.is_safe and patience.failures > 0 and isinstance(error, http_session.NoAnswerError)
 
         # Graph's best practices: after a 503 on a new connection, which may lead to another machine.
-        return retry.call(work, patience, passes=passes, told=lambda _: self._session.close())
+        return retry.call(work, patience, passes=passes, told=lambda *_: self._session.close())
 
     def _authorized(self, asked: _Asked, limit: clock.Deadline | None) -> GraphAnswer:
         """Make one try; a 401 and a claims challenge are each answered once, with a new token."""

@@ -2,6 +2,7 @@
 
 from devicelogin.http_session.answers import JsonAnswer, StreamAnswer, read_date, read_retry_after
 from devicelogin.http_session.failures import (
+    PROXY_REFUSED,
     SAFE_METHODS,
     NoAnswerError,
     ServerBusyError,
@@ -12,6 +13,7 @@ from devicelogin.http_session.failures import (
 from devicelogin.http_session.session import HttpSession
 
 __all__ = [
+    "PROXY_REFUSED",
     "SAFE_METHODS",
     "HttpSession",
     "JsonAnswer",

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 #: What is the `code` of an error after which nobody knows whether what was asked for was done, and of one after which it was?
 OUTCOME_UNKNOWN, ANSWER_LOST = "outcome_unknown", "answer_lost"
 
+#: What is the `code` of an error that a proxy refuses us?
+PROXY_REFUSED = "proxy_refused"
+
 #: Which methods change nothing, so that sending them twice is the same as sending them once (RFC 9110 section 9.2.1)?
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 
@@ -251,18 +254,21 @@ def _explain_proxy(chain: tuple[BaseException, ...], host: str, proxy: Proxy) ->
             f"the proxy {proxy.shown} wants to be signed in to by {wanted}, which devicelogin does not speak",
             hint=f"run a local proxy that does (px, cntlm) and name it in {proxy.source}, or ask for an exception for {host}",
             detail="HTTP 407",
+            code=PROXY_REFUSED,
         )
     if status == "407":
         return errors.ConfigError(
             f"the proxy {proxy.shown} does not accept the user name and password, or none were given",
             hint=f"put them into the address, percent-encoded: export {proxy.source}=http://USER:PASSWORD@{proxy.shown}",
             detail="HTTP 407",
+            code=PROXY_REFUSED,
         )
     if status is not None and status.startswith("4"):
         return errors.ConfigError(
             f"the proxy {proxy.shown} does not let us through to {host}",
             hint=f"ask who runs the proxy to allow {host}, or exclude it: export NO_PROXY={host.partition(':')[0]}",
             detail=f"HTTP {status}",
+            code=PROXY_REFUSED,
         )
     words = "it answered with an error" if status else (_words(chain) or "it did not answer as a proxy does")
     failure = NoAnswerError(

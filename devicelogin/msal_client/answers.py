@@ -81,7 +81,7 @@ def clean_token_answer(body: dict[str, Any], answer: JsonAnswer) -> None:
     usable = isinstance(token, str) and token.isascii() and token.isprintable() and " " not in token and token != ""
     if not usable or not isinstance(kind, str) or kind.lower() != "bearer":
         raise errors.BadAnswerError(
-            f"{answer.host} answered without a usable access token; nothing was lost",
+            f"{answer.host} answered without a usable access token",
             hint="try again; if it stays, tell the operator of that server",
             code=UNUSABLE,
         )
@@ -121,7 +121,7 @@ def _phrase(status: int) -> str | None:
 def _of_another(answer: JsonAnswer, asked: str) -> errors.TryLaterError:
     return errors.TryLaterError(
         f"{answer.host} did not answer the request for {asked}",
-        hint="nothing was lost; try again",
+        hint="try again; if it stays, tell the operator of that server",
         detail=f"HTTP {answer.status}",
     )
 

@@ -124,6 +124,7 @@ class MsalClient:
         self._profile = profile
         self._http_cache: dict[str, object] = {}
         self._flow: dict[str, Any] = {}
+        self._was_pending = False
         self._asked: tuple[str, ...] = ()
         self._cache = msal.TokenCache()
         self._app = self._application()
@@ -145,7 +146,7 @@ class MsalClient:
                 raise _unreadable(self._provider, f"no {name}")
         if not 0 < len(flow["user_code"].strip()) <= _LONGEST_USER_CODE:
             raise _unreadable(self._provider, "no code that a person could type")
-        self._flow = flow
+        self._flow, self._was_pending = flow, False
         self._asked = scopes
         complete = flow.get("verification_uri_complete")
         return models.DeviceAuthorization(
@@ -177,10 +178,11 @@ class MsalClient:
         if refusal.error in {"authorization_pending", "slow_down"}:
             # MSAL has already added RFC 8628's five seconds for slow_down.
             interval = min(float(self._flow["interval"]), answers.LONGEST_INTERVAL)
+            self._was_pending = True
             last = self._transport.last
             asked = http_session.read_retry_after(last.headers, time.time) if last is not None else None
             return models.Pending(interval=interval, retry_after=asked)
-        raise explain.poll_refused(refusal, profile=self._profile, scopes=self._asked)
+        raise explain.poll_refused(refusal, profile=self._profile, scopes=self._asked, was_pending=self._was_pending)
 
     def refresh(
         self,
@@ -333,7 +335,7 @@ def _raise_unreadable(provider: Provider, error: Exception) -> NoReturn:
 
 def _unreadable(provider: Provider, what: str) -> errors.BadAnswerError:
     return errors.BadAnswerError(
-        f"{provider.origin} gave an answer that cannot be used ({what}); nothing was lost",
+        f"{provider.origin} gave an answer that cannot be used ({what})",
         hint="try again; if it stays, tell the operator of that server",
         code=answers.UNUSABLE,
     )

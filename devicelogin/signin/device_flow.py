@@ -6,10 +6,9 @@ fail, servers that are down, captive portals and a wall clock that jumps do not.
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING, Protocol
 
-from devicelogin import errors, explain, models, msal_client
+from devicelogin import errors, explain, http_session, models, msal_client, retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,17 +79,18 @@ class Wait:
         """Poll until the person has finished, and return the answer.
 
         Raises LoginNotCompletedError when the code has expired or was declined, and whatever `poll` raises for good;
-        TryLaterError and BadAnswerError are no end but a reason to go slower.
+        TryLaterError and BadAnswerError are no end but a reason to go slower, and a proxy's refusal is none either.
         """
         pause = self._interval
         failures = 0
+        trouble: errors.DeviceLoginError | None = None
         while self._wait_for_turn(pause):
             try:
                 answer = poll()
-            except (errors.TryLaterError, errors.BadAnswerError) as error:
-                if error.code == msal_client.UNUSABLE:
-                    raise  # from the right server; the next one would be the same
-                failures += 1
+            except (errors.TryLaterError, errors.BadAnswerError, errors.ConfigError) as error:
+                if not _passes(error):
+                    raise
+                failures, trouble = failures + 1, error
                 self._observer.trouble(error.message)
                 pause = self.back_off(failures, error)
                 continue
@@ -98,12 +98,12 @@ class Wait:
                 self._polled = self._clock.boot()
             if failures:
                 self._observer.recovered()
-                failures = 0
+                failures, trouble = 0, None
             if isinstance(answer, models.TokenAnswer):
                 return answer
             self._interval = max(self._interval, answer.interval)
             pause = max(self._interval, answer.retry_after or 0.0)
-        raise explain.expired(profile=self._profile)
+        raise explain.expired(profile=self._profile, trouble=trouble)
 
     def for_new_code(self, request: Callable[[], models.DeviceAuthorization]) -> models.DeviceAuthorization:
         """Request the code that follows this one, which has expired; return it.
@@ -116,8 +116,8 @@ class Wait:
         while True:
             try:
                 authorization = request()
-            except (errors.TryLaterError, errors.BadAnswerError) as error:
-                if error.code == msal_client.UNUSABLE:
+            except (errors.TryLaterError, errors.BadAnswerError, errors.ConfigError) as error:
+                if not _passes(error):
                     raise
                 failures += 1
                 self._observer.trouble(error.message)
@@ -149,12 +149,7 @@ class Wait:
 
         RFC 8628 section 3.5 wants an exponential back-off, "such as doubling". A server's own Retry-After comes first.
         """
-        asked = getattr(error, "retry_after", None)
-        if asked is not None:
-            return max(float(asked), self._interval)
-        doubled: float = self._interval * 2.0 ** min(failures, 6)
-        # A tenth of jitter, downwards, keeps a fleet that lost the same network from coming back in step.
-        return min(doubled, max(LONGEST_BACK_OFF, self._interval)) * random.uniform(0.9, 1.0)  # noqa: S311 - no secret
+        return retry.pause(retry.asked_by(error), failures, shortest=self._interval, longest=LONGEST_BACK_OFF)
 
     def sleep(self, seconds: float) -> None:
         """Wait `seconds`, or until the code expires, telling the observer about once a second."""
@@ -162,3 +157,10 @@ class Wait:
         while (left := end - self._clock.boot()) > 0:
             self._observer.waiting(self.remaining())
             self._clock.sleep(min(_TICK, left))
+
+
+def _passes(error: errors.DeviceLoginError) -> bool:
+    """Tell whether an error between us and the token endpoint may be over by the next try."""
+    if isinstance(error, errors.ConfigError):
+        return error.code == http_session.PROXY_REFUSED
+    return error.code != msal_client.UNUSABLE  # from the right server; the next one would be the same

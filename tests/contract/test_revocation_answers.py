@@ -48,3 +48,11 @@ def test_a_refused_revocation_is_told_with_its_status(box: sandbox.Box, answer: 
     assert "could not be revoked" in said
     assert named in said
     assert "answered" not in named or "captive portal" not in said
+
+
+@pytest.mark.parametrize("cut", [Fault.reset_after_processing(), Fault.reset()], ids=["revoked", "not revoked"])
+def test_what_became_of_a_revocation_without_an_answer_is_not_claimed_to_be_known(box: sandbox.Box, cut: Fault) -> None:
+    """The provider may have revoked it before the connection was cut."""
+    said = _logged_out(box, cut)
+    assert "whether it was revoked at the provider is not known" in said
+    assert "could not be revoked" not in said

@@ -179,6 +179,28 @@ def test_a_code_that_nobody_enters_expires_on_the_boot_clock() -> None:
     assert "devicelogin login" in (caught.value.hint or "")
 
 
+def test_the_last_real_reason_is_told_when_the_code_expires() -> None:
+    """Nobody was too late where the server could not be asked; what it heard before does not matter any more."""
+    _, wait = run([pending()], last=busy(503))
+    with pytest.raises(errors.LoginNotCompletedError) as caught:
+        wait()
+    assert "login.example has trouble of its own" in caught.value.message
+    assert (caught.value.detail, caught.value.code) == ("HTTP 503", "code_expired")
+    _, wait = run([busy(503)], last=pending())
+    with pytest.raises(errors.LoginNotCompletedError, match="was not entered in time"):
+        wait()
+
+
+def test_a_proxy_that_refuses_for_a_while_does_not_cost_the_approval() -> None:
+    """It was let through a moment ago; other settings that are wrong end the wait at once."""
+    refused = errors.ConfigError("the proxy does not let us through", code=http_session.PROXY_REFUSED)
+    _, wait = run([refused, refused])
+    assert wait() is SUCCESS
+    _, wait = run([errors.ConfigError("no such app")])
+    with pytest.raises(errors.ConfigError):
+        wait()
+
+
 @pytest.mark.parametrize("trouble", [CUT, busy(503, 5000.0)])
 def test_one_last_try_is_made_before_the_code_expires(trouble: Exception) -> None:
     """A long back-off never sleeps over the end: who approved during an outage is still heard."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devicelogin import entra_errors, errors, explain
+from devicelogin import entra_errors, errors, explain, redaction
 
 START, POLL, REFRESH = "start", "poll", "refresh"
 
@@ -169,8 +169,6 @@ def test_an_error_of_any_shape_is_read(answer: dict[str, object]) -> None:
         ("invalid_client", "--client-id ID"),
         ("invalid_scope", "--scope SCOPE"),
         ("invalid_tenant", "--tenant TENANT"),
-        ("invalid_request", "sign in again"),
-        ("odd_error", "sign in again"),
     ],
 )
 def test_without_a_number_the_error_chooses_what_to_do(error: str, words: str) -> None:
@@ -184,3 +182,53 @@ def test_without_a_number_the_error_chooses_what_to_do(error: str, words: str) -
         assert words in str(made.hint)
         assert error == "invalid_tenant" or "tenant" not in str(made.hint)
         assert "Application (client) ID" not in str(made.hint)
+
+
+@pytest.mark.parametrize("error", ["invalid_request", "odd_error", "interaction_required"])
+def test_nobody_whose_login_was_refused_is_told_to_type_it_again(error: str) -> None:
+    """It would be refused again; a saved sign-in that is refused, however, is mended by it."""
+    refusal = explain.read_refusal({"error": error, "error_description": "The client may not.\x1b[2J\r\nTrace: 1"})
+    started = explain.start_refused(refusal, profile="default")
+    assert started.hint == "ask who runs the identity provider about the code below"
+    assert "sign in again: devicelogin login" in str(explain.refresh_refused(refusal, profile="default", who="a").hint)
+    assert str(started.detail).startswith(f"{error}: The client may not.")
+    assert str(started.detail).isprintable()
+    assert "Trace" not in str(started.detail)
+
+
+def test_what_a_provider_says_is_in_the_detail_without_secrets() -> None:
+    """Without a number it is all that there is to know; with one it is explained here, and the paragraph is not shown."""
+    redaction.hide("0.canary-refresh-token")
+    words = "The token 0.canary-refresh-token of eyJhbGciOiJSUzI1NiJ9.e30.x is unknown"
+    refusal = explain.read_refusal({"error": "invalid_grant", "error_description": words})
+    assert refusal.detail == "invalid_grant: The token [redacted] of [redacted] is unknown"
+    numbered = explain.read_refusal({"error": "invalid_grant", "error_description": f"AADSTS50173: {words}"})
+    assert numbered.detail == "invalid_grant, AADSTS50173"
+
+
+@pytest.mark.parametrize(
+    ("answer", "was_pending"),
+    [
+        ({"error": "invalid_grant"}, False),
+        ({"error": "invalid_request", "error_description": "Unknown device code"}, False),
+        ({"error": "expired_token"}, False),
+        ({"error": "bad_verification_code"}, False),
+        ({"error": "invalid_grant", "error_codes": [7000014]}, False),
+        ({"error": "invalid_client"}, True),
+        ({"error": "unauthorized_client", "error_codes": [700016]}, True),
+        ({"error": "invalid_tenant"}, True),
+    ],
+)
+def test_a_server_that_has_forgotten_the_code_is_no_wrong_setting(answer: dict[str, object], was_pending: bool) -> None:
+    """5, and a new code can be asked for: a server that was restarted knows neither the code nor who asked for it."""
+    refused = explain.poll_refused(explain.read_refusal(answer), profile="default", was_pending=was_pending)
+    assert (refused.exit_code, refused.code) == (5, explain.CODE_EXPIRED)
+    assert str(answer["error"]) in str(refused.detail)
+
+
+def test_an_app_that_is_wrong_from_the_first_poll_on_is_a_wrong_setting() -> None:
+    """78: and so is one that Entra calls no public client, which it says after the approval."""
+    wrong = explain.read_refusal({"error": "invalid_client"})
+    assert explain.poll_refused(wrong, profile="default").exit_code == 78
+    no_public_client = explain.read_refusal({"error": "invalid_client", "error_codes": [7000218]})
+    assert explain.poll_refused(no_public_client, profile="default", was_pending=True).exit_code == 78

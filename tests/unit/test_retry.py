@@ -62,7 +62,7 @@ def test_patience_ends(asked: list[float | None], seconds: float, takes: float) 
     with pytest.raises(http_session.ServerBusyError):
         retry.call(work, patience, passes=lambda _: True)
     assert tries == len(timer.slept) + 1 <= retry.TRIES + 1
-    assert timer.now - 5000 - takes <= seconds or not timer.slept
+    assert timer.now - 5000 - takes <= seconds + 1e-6 or not timer.slept
     assert all(1 <= pause <= 3600 and math.isfinite(pause) for pause in timer.slept)
 
 
@@ -85,11 +85,11 @@ def test_the_last_real_reason_survives_the_silence_after_it() -> None:
         def work(rest: object = rest) -> None:
             raise next(rest)  # type: ignore[call-overload]
 
-        told: list[errors.TryLaterError] = []
+        told: dict[errors.TryLaterError, float] = {}
         with pytest.raises(errors.TryLaterError) as caught:
-            retry.call(work, retry.Patience(100, Timer(), tries=2), passes=lambda _: True, told=told.append)
+            retry.call(work, retry.Patience(100, Timer(), tries=2), passes=lambda _: True, told=told.__setitem__)
         assert caught.value is reason
-        assert told == steps
+        assert set(told) == set(steps[:2])
 
 
 def test_what_does_not_pass_is_raised_at_once() -> None:

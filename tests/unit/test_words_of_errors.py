@@ -26,7 +26,7 @@ WITHOUT_HINT = {
     "{provider.origin} answered with HTTP {answer.status}",
     "{provider.origin} offers no revocation",
     "the saved sign-in is damaged",
-    "{how}; what was saved before is unchanged",
+    "{how}; {done or 'what was saved before is unchanged'}",
     "the keyring lost what it was given",
     "MSAL asked for an address it was not given: {redaction.printable(url)}",
     "MSAL wanted to post to another address: {redaction.printable(url)}",
