@@ -18,6 +18,8 @@ class Advice(NamedTuple):
 
 #: `{login}` stands for the command that signs in to the profile.
 AGAIN = "sign in again: {login}"
+#: What helps whose `login` was refused just now? Not to type it again.
+ASK = "ask who runs the identity provider about the code below"
 _BLOCKED = "ask an administrator to exclude this app or user from that Conditional Access policy, naming the code below"
 _CLIENT = (
     "check the Application (client) ID and the tenant in the app registration: {login} --client-id ID --tenant TENANT"

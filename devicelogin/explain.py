@@ -72,8 +72,6 @@ class Refusal:
         return f"{codes}: {self.description}" if self.description else codes
 
 
-#: What helps whose `login` was refused just now? Not to type it again.
-_ASK = "ask who runs the identity provider about the code below"
 _APP = "check the client id, and that the provider lets this app use the device flow: {login} --client-id ID"
 _SCOPES = "check the scopes: {login} --scope SCOPE"
 
@@ -336,7 +334,7 @@ def _before_saved(
         return _transient(refusal)
     words = f"{subject}: {known.words}" if known else f"{subject} by the identity provider"
     words += _named(refusal, scopes)
-    hint = known.hint if known else _lookup(refusal) or _by_error(refusal, profile, otherwise=_ASK)
+    hint = known.hint if known else _lookup(refusal) or _by_error(refusal, profile, otherwise=entra_errors.ASK)
     if (known and known.admin) or refusal.error == "consent_required":
         return _make(errors.DeniedByPolicyError, refusal, words, hint)
     if refusal.error in _SIGN_IN_AGAIN or refusal.error == "unknown_error":

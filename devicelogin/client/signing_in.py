@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from devicelogin import (
     authority,
@@ -15,15 +14,13 @@ from devicelogin import (
     errors,
     explain,
     hints,
-    http_session,
     models,
     msal_client,
     redaction,
-    retry,
     secret_store,
     settings,
 )
-from devicelogin.client import preparing, unfinished
+from devicelogin.client import preparing, starting, unfinished
 from devicelogin.signin import device_flow, scopes, signing_keys
 from devicelogin.terminal import verification_uri
 from devicelogin.tokens import cache_directory
@@ -31,16 +28,12 @@ from devicelogin.tokens import cache_directory
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from devicelogin import http_session
     from devicelogin.client import observing
     from devicelogin.client.workplace import Workplace
     from devicelogin.settings import resolve
     from devicelogin.signin import id_token
 
-
-Result = TypeVar("Result")
-
-#: How long is what comes before the code tried again, all in all (seconds)? Somebody looks at an empty screen.
-_START_SECONDS = 30.0
 
 #: How often are the provider's keys fetched again for a token that is signed with none of them?
 _MOST_FETCHES = 4
@@ -86,11 +79,6 @@ def is_expected(account: models.Account, wanted: str) -> bool:
     return account.is_named(redaction.unmistakable(redaction.printable(wanted, limit=200)))
 
 
-def _is_stumble(error: errors.TryLaterError) -> bool:
-    """Tell whether a server was reached and may answer better the next time; a network that is not there is said at once."""
-    return not isinstance(error, http_session.NoAnswerError) or error.request_may_have_arrived
-
-
 def missing_client_id(profile: str) -> errors.ConfigError:
     """Return the error for a login that knows no app registration."""
     return errors.ConfigError(
@@ -121,19 +109,19 @@ class _Login:
         self._options = options
         self._observer = observer
         self._keys: id_token.KeySet | None = None
-        self._patience: retry.Patience | None = None
+        self._start = starting.Start(observer, options.clock)
 
     def run(self) -> models.SignIn:
         with self._work.connect(self._chosen.ca_file.value) as http:
             url, is_oidc = self._chosen.authority_url.value, self._chosen.is_oidc
-            provider = self._patiently(
+            provider = self._start.request(
                 lambda: authority.known_provider(http, self._work.paths.provider, url, is_oidc=is_oidc, anew=True)
             )
             if provider.device_authorization_endpoint is None:
                 raise _no_device_flow(provider)
             if provider.is_oidc and provider.other_hosts():
                 self._observer.note(f"{provider.origin} sends sign-ins to {', '.join(provider.other_hosts())} as well")
-            published = self._patiently(lambda: signing_keys.request_keys(http, provider))
+            published = self._start.request(lambda: signing_keys.request_keys(http, provider))
             client = msal_client.MsalClient(http, provider, client_id=self._client_id, profile=self._work.profile)
             answer, wait = self._wait_for_approval(client, provider, published)
             account = self._checked_account(http, provider, answer, wait)
@@ -141,22 +129,12 @@ class _Login:
         # A cron job may hold the lock for a while; the approval is worth waiting for it as long as the code would last.
         return self._keep(provider, answer, account, wait_seconds=max(wait.remaining(), secret_store.WAIT_SECONDS))
 
-    def _patiently(self, request: Callable[[], Result]) -> Result:
-        """Make a request before there is a code; a server that stumbles is asked again while nobody waits too long."""
-        if self._patience is None:
-            self._patience = retry.Patience(_START_SECONDS, self._options.clock)
-
-        def told(error: errors.TryLaterError, seconds: float) -> None:
-            self._observer.note(f"{error.message}; trying again in {math.ceil(seconds)} s")
-
-        return retry.call(request, self._patience, passes=_is_stumble, told=told)
-
     def _wait_for_approval(
         self, client: msal_client.MsalClient, provider: authority.Provider, published: signing_keys.Published
     ) -> tuple[models.TokenAnswer, device_flow.Wait]:
         """Show a code, and new ones where the observer wishes that; return the answer, and the wait that brought it."""
         scopes_asked = self._chosen.scopes.value
-        authorization = self._patiently(lambda: client.request_device_code(scopes_asked))
+        authorization = self._start.request(lambda: client.request_device_code(scopes_asked))
         while True:
             wait = device_flow.Wait(
                 authorization, clock=self._options.clock, observer=self._observer, profile=self._work.profile

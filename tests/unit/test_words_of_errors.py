@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from devicelogin import errors, explain
+from devicelogin import entra_errors, errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,10 +97,10 @@ def test_an_error_says_what_failed_and_one_thing_to_do(words: Words) -> None:
         assert words.has_hint, words
 
 
-@pytest.mark.parametrize("number", explain._KNOWN)
+@pytest.mark.parametrize("number", entra_errors.KNOWN)
 def test_the_words_for_a_number_of_entra_have_the_same_form(number: int) -> None:
     """They end up behind "the sign-in could not be started: "."""
-    advice = explain._KNOWN[number]
+    advice = entra_errors.KNOWN[number]
     has_form(advice.words)
     has_form(advice.hint)
 
