@@ -3,7 +3,8 @@
 Every file of ours but the profile's comments goes through here. The rules (design, "The way of the data"): directories
 0700, files 0600, the owner checked, links not followed, a replacement is written beside the file, forced to the disk,
 renamed over it, and the directory forced to the disk as well, so that a reader, a crash or a power cut sees the old
-content or the new one and nothing between.
+content or the new one and nothing between. All of that is done relative to one open directory (`directories`), so that
+nobody can put another one in its place meanwhile.
 """
 
 from __future__ import annotations
@@ -12,22 +13,20 @@ import contextlib
 import errno
 import os
 import stat
-import sys
 
 from devicelogin import errors
 
-if sys.platform != "win32":
-    import fcntl
-
+# What writes, and what words a failure, is imported by whom it concerns: a hundred processes may wait for a token with this.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from devicelogin import directories
+
 #: How large may a file of ours be before we refuse to read it (bytes)?
 SIZE_LIMIT = 1 << 20
 
-#: What do the names of half-written files begin with? Their writers hold a lock on them, which a crash gives back: so
-#: `sweep` knows what was left from what is being written.
+#: What do the names of half-written files begin with?
 TEMPORARY_PREFIX = ".new-"
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -45,68 +44,118 @@ def as_word(path: str) -> str:
 def make_directory(path: str) -> None:
     """Create the directory `path` and what is missing above it, 0700; check the owner and mode of one that exists.
 
-    Raises ConfigError where the directory is somebody else's, open to others or no directory, StoreUnusableError where
-    it cannot be made.
+    Raises ConfigError where the directory is somebody else's, open to others, out of reach or no directory,
+    StoreUnusableError where it cannot be made.
     """
-    if not os.path.isdir(path):
+    try:
+        facts = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
         parent = os.path.dirname(path)
-        if parent and not os.path.isdir(parent):
-            make_directory(parent)
-        try:
-            os.mkdir(path, 0o700)
+        if parent != path:
+            make_parent(parent)
+        facts = _made(path)
+    except OSError as error:
+        raise _failure("read", path, error) from error
+    if not stat.S_ISDIR(facts.st_mode):
+        raise _no_directory(path)
+    _check_directory(path, facts)
+
+
+def make_parent(path: str) -> None:
+    """Create the directory `path` where there is none; one that exists is anybody's. Raises as `make_directory` does."""
+    try:
+        if stat.S_ISDIR(os.stat(path).st_mode):
+            return
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise _failure("read", path, error) from error
+    make_directory(path)
+
+
+def _made(path: str) -> os.stat_result:
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise _no_directory(path) from None
+    except OSError as error:
+        raise _failure("write", path, error) from error
+    else:
+        with contextlib.suppress(OSError):  # what counts is the mode that it has then
             os.chmod(path, 0o700)  # whatever the umask took away
-        except FileExistsError:
-            if not os.path.isdir(path):
-                # A HOME of /dev/null, as services have it, is not to be moved away.
-                away = f"move it away: mv {as_word(path)} {as_word(path + '.old')}"
-                other = "export DEVICELOGIN_HOME=/path/of/a/private/directory"
-                hint = away if os.path.isfile(path) else other
-                raise errors.ConfigError(f"{path} is not a directory", hint=hint) from None
-        except OSError as error:
-            raise _unwritable(path, error) from error
-    check_directory(path)
+    try:
+        return os.stat(path)
+    except OSError as error:
+        raise _failure("read", path, error) from error
+
+
+def _no_directory(path: str) -> errors.ConfigError:
+    # A HOME of /dev/null, as services have it, is not to be moved away.
+    away = f"move it away: mv {as_word(path)} {as_word(path + '.old')}"
+    other = "export DEVICELOGIN_HOME=/path/of/a/private/directory"
+    return errors.ConfigError(f"{path} is not a directory", hint=away if os.path.isfile(path) else other)
 
 
 def check_directory(path: str) -> None:
-    """Raise ConfigError unless the directory `path` is ours and nobody else may write into it."""
-    _check_directory(path, os.stat(path))
+    """Raise ConfigError unless the directory `path` is ours, within reach, and nobody else may write into it."""
+    try:
+        facts = os.stat(path)
+    except OSError as error:
+        raise _failure("read", path, error) from error
+    _check_directory(path, facts)
 
 
 def check_outermost(path: str) -> None:
     """Check the directory `path`, which holds directories of ours, as `check_directory` does; it may be root's, or missing."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        _check_directory(path, os.stat(path), root_may_own=True)
+    try:
+        facts = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise _failure("read", path, error) from error
+    if hasattr(os, "getuid") and os.getuid() != facts.st_uid == 0:
+        from devicelogin import directories
+
+        if directories.is_open_to_others(path, facts):
+            raise directories.open_to_others(path, "others may write into " + path, facts)
+        return
+    _check_directory(path, facts)
 
 
 def check_inner(path: str) -> None:
     """Check the directory `path`, which is in one of ours, as `check_directory` does; it must be no link. May be missing."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+    try:
         facts = os.lstat(path)
-        if stat.S_ISLNK(facts.st_mode):
-            raise errors.ConfigError(
-                f"{path} is a link; a directory of ours is never one", hint=f"look at it: ls -ld {as_word(path)}"
-            )
-        if stat.S_ISDIR(facts.st_mode):
-            _check_directory(path, facts)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise _failure("read", path, error) from error
+    if stat.S_ISLNK(facts.st_mode):
+        raise errors.ConfigError(
+            f"{path} is a link; a directory of ours is never one", hint=f"look at it: ls -ld {as_word(path)}"
+        )
+    if stat.S_ISDIR(facts.st_mode):
+        _check_directory(path, facts)
 
 
-def _check_directory(path: str, facts: os.stat_result, *, root_may_own: bool = False) -> None:
-    if hasattr(os, "getuid") and facts.st_uid != os.getuid() and not (root_may_own and facts.st_uid == 0):
+def _check_directory(path: str, facts: os.stat_result) -> None:
+    if hasattr(os, "getuid") and facts.st_uid != os.getuid():
         raise errors.ConfigError(
             f"{path} belongs to user id {facts.st_uid}, not to you",
             hint="run the command as the owner of that directory, or set DEVICELOGIN_HOME to one of yours",
         )
-    if root_may_own and hasattr(os, "getuid") and os.getuid() != facts.st_uid == 0:
-        return  # a volume that a container was given, open to all as those are; what lies in it is ours, and looked at
     if os.name == "posix" and stat.S_IMODE(facts.st_mode) & 0o022:
         raise errors.ConfigError(f"others may write into {path}", hint=f"take that away: chmod go-w {as_word(path)}")
 
 
-def read(path: str) -> bytes | None:
+def read(path: str, *, private_as: str = "") -> bytes | None:
     """Return the content of `path`, or None where there is no such file.
 
-    Raises ConfigError where it is a link, no regular file, somebody else's, writable by others or over 1 MiB, and
-    StoreUnusableError where it cannot be read.
+    `private_as` is what a file is called that others must not be able to read either: "the key file".
+
+    Raises ConfigError where it is a link, no regular file, somebody else's, open to others, over 1 MiB or out of reach,
+    and StoreUnusableError where it cannot be read.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | _NOFOLLOW | _CLOEXEC | _NONBLOCK)
@@ -117,18 +166,19 @@ def read(path: str) -> bytes | None:
             raise errors.ConfigError(
                 f"{path} is a link; a file of ours is never one", hint=f"look at it: ls -l {as_word(path)}"
             ) from error
-        family = errors.ConfigError if error.errno in (errno.EACCES, errno.EPERM) else errors.StoreUnusableError
-        raise family(
-            f"cannot read {path}: {error.strerror}", hint=f"look at its owner and mode: ls -l {as_word(path)}"
-        ) from error
+        raise _failure("read", path, error) from error
+    return _content(descriptor, path, private_as=private_as)
+
+
+def _content(descriptor: int, path: str, *, private_as: str = "") -> bytes:
+    """Return what the open file holds, once its owner and mode are right, and close it."""
     try:
-        _check_file(path, os.fstat(descriptor))
+        # SECURITY: of the file that is read, not of whatever has its name by now.
+        _check_file(path, os.fstat(descriptor), private_as=private_as)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             content = file.read(SIZE_LIMIT + 1)
     except OSError as error:
-        raise errors.StoreUnusableError(
-            f"cannot read {path}: {error.strerror}", hint="look at the disk: dmesg"
-        ) from error
+        raise _failure("read", path, error) from error
     finally:
         os.close(descriptor)
     if len(content) > SIZE_LIMIT:
@@ -142,33 +192,44 @@ def replace(path: str, content: bytes, *, check: Callable[[bytes], None] | None 
     `check` is given what was read back from the disk before the old file is replaced; if it raises, the old file stays.
     Raises StoreUnusableError where the disk is full, read-only or otherwise unwilling.
     """
-    make_directory(os.path.dirname(path))
+    directory, name = os.path.split(path)
+    make_directory(directory)
     try:
-        replace_beside(path, content, check=check)
+        with _opened(directory) as place:
+            _replace(place, name, content, check)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise _failure("write", path, error) from error
 
 
 def replace_beside(path: str, content: bytes, *, check: Callable[[bytes], None] | None = None) -> None:
     """Do what `replace` does in a directory that need not be ours alone. Raises OSError where that fails."""
     directory, name = os.path.split(path)
-    with _temporary(directory, name, content) as temporary:
+    from devicelogin import directories
+
+    with directories.Directory(directory) as place:
+        _replace(place, name, content, check)
+
+
+def _replace(place: directories.Directory, name: str, content: bytes, check: Callable[[bytes], None] | None) -> None:
+    with _temporary(place, name, content) as temporary:
         if check is not None:
-            written = read(temporary)
-            check(written if written is not None else b"")
-        os.replace(temporary, path)
-        _force_directory(directory)
+            check(_read_back(place, temporary))
+        place.rename(temporary, name)
+        place.force()
 
 
 def try_out(directory: str, content: bytes, *, check: Callable[[bytes], None]) -> None:
     """Write `content` into `directory`, hand `check` what was read back, and delete it. Raises as `replace` does."""
     make_directory(directory)
     try:
-        with _temporary(directory, "probe", content) as temporary:
-            written = read(temporary)
-            check(written if written is not None else b"")
+        with _opened(directory) as place, _temporary(place, "probe", content) as temporary:
+            check(_read_back(place, temporary))
     except OSError as error:
-        raise _unwritable(os.path.join(directory, "record"), error) from error
+        raise _failure("write", os.path.join(directory, "record"), error) from error
+
+
+def _read_back(place: directories.Directory, name: str) -> bytes:
+    return _content(place.open(name, os.O_RDONLY), os.path.join(place.path, name))
 
 
 def create(path: str, content: bytes) -> bool:
@@ -176,67 +237,134 @@ def create(path: str, content: bytes) -> bool:
 
     Of two processes at once, one makes it. Raises as `replace` does.
     """
-    directory = os.path.dirname(path)
+    directory, name = os.path.split(path)
     make_directory(directory)
     try:
-        with _temporary(directory, os.path.basename(path), content) as temporary:
-            os.link(temporary, path, follow_symlinks=False)
-            _force_directory(directory)
+        with _opened(directory) as place, _temporary(place, name, content) as temporary:
+            place.link(temporary, name)
+            place.force()
     except FileExistsError:
         return False
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise _failure("write", path, error) from error
     return True
 
 
 def remove(path: str) -> None:
-    """Delete the file `path`; it is no error if there is none. Raises StoreUnusableError where it cannot be deleted."""
+    """Delete the file `path`; it is no error if there is none.
+
+    Raises ConfigError where its directory is not ours alone, StoreUnusableError where it cannot be deleted.
+    """
+    directory, name = os.path.split(path)
     try:
-        os.unlink(path)
-        _force_directory(os.path.dirname(path))
+        with _opened(directory) as place:
+            place.unlink(name)
+            place.force()
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        raise errors.StoreUnusableError(
-            f"cannot delete {path}: {error.strerror}", hint=f"delete it yourself: rm {as_word(path)}"
-        ) from error
+        raise _failure("delete", path, error) from error
 
 
-def try_lock(descriptor: int) -> bool:
-    """Lock an open file without waiting; False: another process has the lock. Where there are no locks, nobody has one."""
-    if sys.platform == "win32":
-        return True
+def remove_ours(directory: str, is_ours: Callable[[str], bool]) -> None:
+    """Delete every file in `directory` whose name is one of ours, and what crashes left of such; others stay.
+
+    No error where there is no such directory. Raises ConfigError where it is not ours alone, StoreUnusableError with the
+    first one that cannot be deleted, when all of them were tried.
+    """
+    failed: errors.DeviceLoginError | None = None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
+        with _opened(directory) as place:
+            for name in place.names():
+                if is_ours(name) or is_ours(_what_becomes_of(name)):
+                    try:
+                        place.unlink(name)
+                    except FileNotFoundError:
+                        continue
+                    except OSError as error:
+                        failed = failed or _failure("delete", os.path.join(directory, name), error)
+            place.force()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise _failure("delete", directory, error) from error
+    if failed is not None:
+        raise failed
 
 
 def sweep(directory: str) -> None:
-    """Delete the half-written files that crashes left in `directory`, and none that somebody is writing just now."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        for name in os.listdir(directory):
-            if name.startswith(TEMPORARY_PREFIX):
-                with contextlib.suppress(OSError):
-                    _sweep_one(os.path.join(directory, name))
+    """Delete the half-written files that crashes left in `directory`, and none that somebody is writing just now.
+
+    Never raises: what cannot be swept stays, and so does all in a directory that is not ours alone.
+    """
+    from devicelogin import directories
+
+    with contextlib.suppress(OSError, errors.DeviceLoginError), _opened(directory) as place:
+        directories.sweep(place, lambda name: name.startswith(TEMPORARY_PREFIX))
 
 
-def _sweep_one(path: str) -> None:
-    if sys.platform == "win32":
-        os.unlink(path)  # which Windows refuses while the file is open
-        return
-    descriptor = os.open(path, os.O_RDWR | _NOFOLLOW | _CLOEXEC | _NONBLOCK)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.unlink(path)
-    finally:
-        os.close(descriptor)
+def sweep_beside(path: str) -> None:
+    """Delete what crashes left of writing the file `path`, in a directory that need not be ours alone. Never raises."""
+    from devicelogin import directories
+
+    directory, wanted = os.path.split(path)
+    with contextlib.suppress(OSError, errors.DeviceLoginError), directories.Directory(directory) as place:
+        directories.sweep(place, lambda name: _what_becomes_of(name) == wanted)
 
 
-def _check_file(path: str, facts: os.stat_result) -> None:
+@contextlib.contextmanager
+def marked(directory: str, beginning: str, content: bytes) -> Iterator[None]:
+    """Keep a file of `content` in `directory`, whose name begins with `beginning`, as long as the block runs.
+
+    A process that is killed leaves it, and `abandoned` finds it. Where it cannot be made, there is none.
+    """
+    from devicelogin import directories
+
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError, errors.DeviceLoginError):
+            place = stack.enter_context(_opened(directory))
+            stack.enter_context(directories.temporary(place, beginning, content))
+        yield
+
+
+def abandoned(directory: str, beginning: str) -> Iterator[bytes]:
+    """Yield what the files hold that killed processes have left `marked`; each is deleted when the next one is asked for."""
+    from devicelogin import directories
+
+    with contextlib.suppress(OSError, errors.DeviceLoginError), _opened(directory) as place:
+        for name in place.names():
+            if name.startswith(beginning + "-"):
+                with contextlib.suppress(OSError), directories.taken(place, name) as content:
+                    yield content
+
+
+def _opened(directory: str) -> directories.Directory:
+    """Open a directory of ours. Raises ConfigError where it is not ours alone, OSError where it cannot be opened."""
+    from devicelogin import directories
+
+    return directories.Directory(directory, _check_directory)
+
+
+def _temporary(place: directories.Directory, name: str, content: bytes) -> contextlib.AbstractContextManager[str]:
+    from devicelogin import directories
+
+    return directories.temporary(place, TEMPORARY_PREFIX + name, content)
+
+
+def _what_becomes_of(name: str) -> str:
+    """Return what the half-written file `name` was to become; empty where it is none."""
+    wanted, dash, digits = name.removeprefix(TEMPORARY_PREFIX).rpartition("-")
+    is_one = name.startswith(TEMPORARY_PREFIX) and dash and len(digits) == 12 and set(digits) <= set("0123456789abcdef")
+    return wanted if is_one else ""
+
+
+def _failure(what: str, path: str, error: OSError) -> errors.ConfigError | errors.StoreUnusableError:
+    from devicelogin import file_errors
+
+    return file_errors.failure(what, path, error)
+
+
+def _check_file(path: str, facts: os.stat_result, *, private_as: str = "") -> None:
     if not stat.S_ISREG(facts.st_mode):
         raise errors.ConfigError(f"{path} is not a regular file", hint=f"look at it: ls -l {as_word(path)}")
     if hasattr(os, "getuid") and facts.st_uid != os.getuid():
@@ -245,58 +373,7 @@ def _check_file(path: str, facts: os.stat_result) -> None:
         )
     if os.name == "posix" and stat.S_IMODE(facts.st_mode) & 0o022:
         raise errors.ConfigError(f"others may write to {path}", hint=f"take that away: chmod go-w {as_word(path)}")
-
-
-@contextlib.contextmanager
-def _temporary(directory: str, name: str, content: bytes) -> Iterator[str]:
-    """Yield the path of a new file that holds `content`, forced to the disk; gone afterwards unless it was renamed."""
-    path, descriptor = _open_temporary(directory, name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            if hasattr(os, "fchmod"):
-                os.fchmod(descriptor, 0o600)  # whatever the umask took away
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-            if sys.platform == "win32":
-                file.close()  # an open file cannot be renamed there
-            yield path
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(path)
-
-
-def _open_temporary(directory: str, name: str) -> tuple[str, int]:
-    while True:
-        path = os.path.join(directory, f"{TEMPORARY_PREFIX}{name}-{os.urandom(6).hex()}")
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _CLOEXEC, 0o600)
-        if _is_held(descriptor):
-            return path, descriptor
-        os.close(descriptor)
-
-
-def _is_held(descriptor: int) -> bool:
-    """Lock a file that was just made; False where a sweeper was faster, which may have deleted it."""
-    return try_lock(descriptor) and os.fstat(descriptor).st_nlink > 0
-
-
-def _force_directory(path: str) -> None:
-    if os.name != "posix":
-        return
-    descriptor = os.open(path, os.O_RDONLY | _CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _unwritable(path: str, error: OSError) -> errors.StoreUnusableError:
-    hints = {
-        errno.ENOSPC: f"free some space: df -h {os.path.dirname(path) or '/'}",
-        errno.EDQUOT: "your disk quota is used up: quota -s",
-        errno.EROFS: "that file system is read-only; set DEVICELOGIN_HOME to a directory on another one",
-    }
-    return errors.StoreUnusableError(
-        f"cannot write {path}: {error.strerror}; what was saved before is unchanged",
-        hint=hints.get(error.errno or 0, f"look at the owner and mode: ls -ld {as_word(os.path.dirname(path))}"),
-    )
+    if private_as and os.name == "posix" and stat.S_IMODE(facts.st_mode) & 0o077:
+        raise errors.ConfigError(
+            f"others may read {private_as} {path}", hint=f"take that away: chmod 600 {as_word(path)}"
+        )

@@ -103,9 +103,13 @@ def _program() -> line_program.LineProgram:
 class Commands:
     """Runs commands of one box, one at a time."""
 
-    def __init__(self, box: sandbox.Box, *more: Path) -> None:
-        """`more`: directories beside the home of the box, on the files of which calls count as well."""
+    def __init__(self, box: sandbox.Box, *more: Path, user: int | None = None) -> None:
+        """`more`: directories beside the home of the box, on the files of which calls count as well.
+
+        With `user` the commands are that user's, and which calls they make is not told; 0: root's, without its rights.
+        """
         self._box = box
+        self._user = user
         self._below = "".join(f"{path}:" for path in (box.home, *more))
 
     def run(
@@ -122,6 +126,7 @@ class Commands:
             "arm": [str(at), str(error), f"{names}," if names else "", log, self._below],
             "directory": str(self._box.home),
             "variables": self._box.environment(variables),
+            "user": self._user,
         }
         program = _program()
         program.tell(json.dumps(task))

@@ -3,7 +3,8 @@
     LD_PRELOAD=file_calls.so python run_forked.py DIRECTORY
 
 Each line on stdin is a task as JSON: `arguments`, `directory`, `variables` and what `file_calls_arm` is given; for each, a line
-with `pid`, `status`, `out` and `err` is said when the command has ended. DIRECTORY takes what it writes.
+with `pid`, `status`, `out` and `err` is said when the command has ended. DIRECTORY takes what it writes. A task with a `user` is
+run with that user id and the group of the same number; 0 is root without what root may do beyond others.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ def _run(task: dict[str, Any], written: Path) -> None:
     os.environ.clear()
     os.environ.update(task["variables"])
     os.chdir(task["directory"])
+    _become(task.get("user"))
     signal.alarm(_SECONDS)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv[1:] = task["arguments"]
@@ -68,6 +70,18 @@ def _run(task: dict[str, Any], written: Path) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def _become(user: int | None) -> None:
+    if user:
+        os.setgroups([])
+        os.setgid(user)
+        os.setuid(user)
+    elif user == 0:
+        nothing = ctypes.create_string_buffer(24)  # capset(2): two sets of three words, all of them empty
+        version_3 = ctypes.create_string_buffer((0x20080522).to_bytes(4, sys.byteorder) + bytes(4), 8)
+        if ctypes.CDLL(None, use_errno=True).capset(version_3, nothing) != 0:
+            raise OSError(ctypes.get_errno(), "capset")
 
 
 if __name__ == "__main__":

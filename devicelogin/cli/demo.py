@@ -57,6 +57,7 @@ _REAL = (
 @click.pass_obj
 def command(invocation: Invocation, *, yes: bool, use_keyring: bool) -> None:
     """Run the command."""
+    _need_temporary_files()
     with _temporary_home() as home, Emulator(interval=1) as emulator:
         demo = Invocation(quiet=invocation.quiet, keyring_service=KEYRING_SERVICE)
         flags: dict[str, object] = {
@@ -134,6 +135,16 @@ class _Approval:
             return False
         ready, _, _ = select.select([sys.stdin], [], [], 0.1)
         return bool(ready) and bool(sys.stdin.readline())
+
+
+def _need_temporary_files() -> None:
+    try:
+        tempfile.gettempdir()
+    except OSError as error:
+        raise errors.ConfigError(
+            "the demo needs a directory for temporary files, and none can be written into",
+            hint="export TMPDIR=/path/of/a/directory that can",
+        ) from error
 
 
 @contextlib.contextmanager

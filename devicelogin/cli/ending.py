@@ -30,6 +30,9 @@ _WORDS_OF_LIMITS = (
     "without setting an exception",
 )
 
+#: Which refusals of the system say that this program was wrong, and not that something stands in its way?
+_OUR_MISTAKES = frozenset({None, errno.ENOENT, errno.EBADF, errno.EINVAL, errno.EEXIST})
+
 #: How long is a signal put off that comes while a module is being found (seconds)?
 _MOMENT = 0.02
 
@@ -72,8 +75,8 @@ def run(invocation: Invocation, act: Callable[[], object]) -> int:
 
 
 def error_of(error: Exception) -> errors.DeviceLoginError:
-    """Return the error of our family for an exception of no family: a limit that was reached, or a bug."""
-    return _used_up(error) or _bug(error)
+    """Return the error of our family for an exception of no family: a limit, what the system refused, or a bug."""
+    return _used_up(error) or _refused(error) or _bug(error)
 
 
 def interruption(number: int, end: BaseException | None = None) -> errors.DeviceLoginError:
@@ -144,6 +147,15 @@ def _used_up(error: Exception) -> errors.TryLaterError | None:
         detail=type(error).__name__,
         code="no_resources",
     )
+
+
+def _refused(error: Exception) -> errors.DeviceLoginError | None:
+    """Return the error for a file or directory that the system refused, with its path; None: another one."""
+    if not isinstance(error, OSError) or not isinstance(error.filename, str) or error.errno in _OUR_MISTAKES:
+        return None
+    from devicelogin import file_errors
+
+    return file_errors.failure("read", error.filename, error)
 
 
 def _bug(error: Exception) -> errors.InternalError:

@@ -44,6 +44,11 @@ class Invocation:
         """The profile this call is about: --profile, else DEVICELOGIN_PROFILE, else `default`."""
         return paths.check_profile_name(self.profile or os.environ.get("DEVICELOGIN_PROFILE") or "default")
 
+    def places(self) -> paths.Places:
+        """Return where everything of every profile lies. Raises ConfigError where that is not for us to use."""
+        paths.check_home_owner(os.environ)
+        return paths.locate(os.environ)
+
     def workplace(self, flags: Mapping[str, object] | None = None) -> client.Workplace:
         """Return the workplace of the profile, with the settings that `flags` give."""
         return client.Workplace(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devicelogin import client, errors, redaction, settings, user_session
+from devicelogin import client, errors, redaction, user_session
 from devicelogin.cli import output, waiting
 from devicelogin.cli.invocation import Invocation
 from devicelogin.cli.options import json_option, profile_option, wait_for_clock_option
@@ -55,7 +55,7 @@ def command(context: click.Context, older_than: int, clock_wait: clock.ClockWait
 
 
 def _run(invocation: Invocation, older_than: int) -> int:
-    places = settings.locate(os.environ)
+    places = invocation.places()
     named = invocation.profile or os.environ.get("DEVICELOGIN_PROFILE")
     names = (invocation.profile_name,) if named else places.profile_names()
     works = [client.Workplace(name, flags={}, environ=os.environ) for name in names]
@@ -121,7 +121,7 @@ def install(invocation: Invocation) -> None:
     """
     _refuse_profile(invocation, "install")
     lingers = _lingers(invocation)
-    names = settings.locate(os.environ).profile_names()
+    names = invocation.places().profile_names()
     spans = daily.spans_of_asking([client.Workplace(name, flags={}, environ=os.environ) for name in names])
     changed = schedule.install(os.environ, lingers=lingers, spans=spans)
     if invocation.quiet:
@@ -137,6 +137,7 @@ def install(invocation: Invocation) -> None:
 def remove(invocation: Invocation) -> None:
     """Take the timer and the lines in the crontab away, and nothing else."""
     _refuse_profile(invocation, "remove")
+    invocation.places()
     changed = schedule.remove(os.environ)
     if invocation.quiet:
         return
@@ -154,8 +155,9 @@ def remove(invocation: Invocation) -> None:
 def show(invocation: Invocation, *, as_json: bool) -> None:
     """Show where the daily job is installed, when it runs next, and how the last run went."""
     _refuse_profile(invocation, "show")
+    places = invocation.places()
     jobs = schedule.installed(os.environ, lingers=user_session.lingers())
-    last = keep_alive_record.read(settings.locate(os.environ))
+    last = keep_alive_record.read(places)
     output.write(_shown_as_json(jobs, last) if as_json else _shown(jobs, last))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devicelogin import client, errors, hints, redaction, settings
+from devicelogin import client, errors, hints, redaction
 from devicelogin.cli import output, waiting
 from devicelogin.cli.options import profile_option
 from devicelogin.client import signing_out
@@ -39,7 +39,7 @@ def command(invocation: Invocation, *, every: bool) -> None:
             "--all is every profile, and --profile names one of them",
             hint="give one of the two: devicelogin logout --all",
         )
-    names = settings.locate(os.environ).profile_names() if every else (invocation.profile_name,)
+    names = invocation.places().profile_names() if every else (invocation.profile_name,)
     failed: errors.DeviceLoginError | None = None
     for name in names:
         work = client.Workplace(name, flags={}, environ=os.environ)

@@ -77,7 +77,10 @@ def print_token(invocation: Invocation, wanted: Wanted, clock_wait: clock.ClockW
         output.say(messages.warning_line(warning))
     content = _content(token, wanted)
     if wanted.output_file is not None:
-        output.write_file(wanted.output_file, content.encode())
+        from devicelogin.client import leftovers
+
+        with leftovers.noted(work.paths, wanted.output_file):
+            output.write_file(wanted.output_file, content.encode())
         return
     output.write(content)
     if sys.stdout.isatty() and not invocation.quiet:  # below the token, where a person looks last

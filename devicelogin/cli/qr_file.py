@@ -9,7 +9,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Self
 
-from devicelogin import errors, private_files, redaction
+from devicelogin import directories, errors, redaction
 from devicelogin.cli import output
 from devicelogin.client import observing
 from devicelogin.terminal import qr_image, verification_uri
@@ -105,7 +105,7 @@ class QrFile:
         """Delete what a sign-in left that was killed: it shows a code for which nobody waits any more."""
         descriptor = os.open(path, os.O_RDONLY | _NOFOLLOW | _CLOEXEC | getattr(os, "O_NONBLOCK", 0))
         try:
-            if not private_files.try_lock(descriptor):
+            if not directories.try_lock(descriptor):
                 raise errors.TryLaterError(
                     f"another sign-in draws its QR code into {path}",
                     hint="end that one first, or name another file with --qr-image",
@@ -130,7 +130,7 @@ class QrFile:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _CLOEXEC
         self._held.append(os.open(temporary, flags, 0o644))
         try:
-            private_files.try_lock(self._held[-1])
+            directories.try_lock(self._held[-1])
             with os.fdopen(self._held[-1], "wb", closefd=False) as file:
                 file.write(content)
             os.replace(temporary, self._path)

@@ -38,9 +38,10 @@ _HELP = """Show every profile: who is signed in, where the secret is and what pr
 def command(invocation: Invocation, *, check: bool, as_json: bool) -> int:
     """Run the command."""
     named = invocation.profile or os.environ.get("DEVICELOGIN_PROFILE")
-    names = (invocation.profile_name,) if named else settings.locate(os.environ).profile_names()
+    places = invocation.places()
+    names = (invocation.profile_name,) if named else places.profile_names()
     if named and not as_json and not check:
-        _check_known(settings.locate(os.environ).of(names[0]))
+        _check_known(places.of(names[0]))
     statuses = [
         reporting.read_status(client.Workplace(name, flags={}, environ=os.environ, keyring_service=None))
         for name in names

@@ -122,5 +122,9 @@ def _scopes(given: Iterable[str] | None) -> tuple[str, ...]:
 
 
 def profiles() -> tuple[str, ...]:
-    """Return the names of all profiles that have a profile file or a saved sign-in, sorted."""
+    """Return the names of all profiles that have a profile file or a saved sign-in, sorted.
+
+    Raises ConfigError where what lies above our directories can be changed by others, or cannot be read.
+    """
+    settings.check_home_owner(os.environ)
     return settings.locate(os.environ).profile_names()

@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from devicelogin import errors, hints, models, secret_store, settings
-from devicelogin.client import preparing, unfinished
+from devicelogin.client import leftovers, preparing, unfinished
 from devicelogin.secret_store import machine
 from devicelogin.tokens import cache_directory, silent
 
@@ -45,6 +45,7 @@ def move(work: Workplace, *, patient: bool = False, wait_seconds: float = WAIT_S
         # No directory is made for a lock where nothing is saved: the name may be a slip of the keyboard.
         raise silent.not_signed_in(work.paths)
     with secret_store.ProfileLock(work.paths, path=work.paths.login_lock, wait_seconds=wait_seconds):
+        leftovers.sweep(work.paths)
         # A sign-in that is running has noted where the old secret lies; it must not be elsewhere when it ends.
         found = _signed_in(work, unfinished.read_settled(work))
         target = None

@@ -20,7 +20,7 @@ from devicelogin import (
     secret_store,
     settings,
 )
-from devicelogin.client import preparing, starting, unfinished
+from devicelogin.client import leftovers, preparing, starting, unfinished
 from devicelogin.signin import device_flow, scopes, signing_keys
 from devicelogin.terminal import verification_uri
 from devicelogin.tokens import cache_directory
@@ -64,6 +64,7 @@ def login(work: Workplace, options: Options, observer: observing.Observer) -> mo
     if client_id is None:
         raise missing_client_id(work.profile)
     with _login_lock(work):
+        leftovers.sweep(work.paths)
         old = preparing.old_sign_in(work, observer.note)
         preparing.try_profile(work, chosen)
         store = preparing.choose_store(work, chosen, old, patient=options.patient)

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from devicelogin import clock, errors, explain, hints, models, private_files, secret_store
-from devicelogin.client import preparing
+from devicelogin.client import leftovers, preparing
 from devicelogin.tokens import cache_directory
 
 if TYPE_CHECKING:
@@ -130,6 +130,7 @@ def _delete_rest(work: Workplace, failures: _Failures) -> None:
     """Delete what is left when the secrets are gone, but for the trace."""
     failures.tried(cache_directory.TokenCache(work.paths).clear)
     failures.tried(secret_store.remove_key, work.paths)  # it opens nothing any more
+    leftovers.sweep(work.paths)
     for path in (work.paths.provider, work.paths.login_needed, work.paths.remote_login):
         failures.tried(private_files.remove, path)
 

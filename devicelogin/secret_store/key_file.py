@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from typing import TYPE_CHECKING
 
 from devicelogin import errors, private_files
@@ -35,21 +34,13 @@ class KeyFile:
 
     def read(self, _: key_sources.Parameters | None) -> bytes:
         """Return the 32 bytes. Raises ConfigError where others may read the file."""
-        content = private_files.read(self._path)
-        try:
-            mode = os.lstat(self._path).st_mode
-        except FileNotFoundError:
-            mode = None  # a logout may have come in between
-        if content is None or mode is None:
+        # SECURITY: the mode is that of the very file that is read.
+        content = private_files.read(self._path, private_as="the key file")
+        if content is None:
             raise errors.StoreUnusableError(
                 f"the key file {self._path} of the saved sign-in is missing",
                 hint="put it back from a backup; without it: devicelogin logout, then devicelogin login",
                 code="key_missing",
-            )
-        if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
-            raise errors.ConfigError(
-                f"others may read the key file {self._path}",
-                hint=f"take that away: chmod 600 {private_files.as_word(self._path)}",
             )
         if not _KEY_TEXT.match(content):
             raise errors.DataBadError(
@@ -61,8 +52,9 @@ class KeyFile:
         return bytes.fromhex(content.decode("ascii"))
 
     def make(self) -> None:
-        """Make the file where there is none. Two at once end with one key."""
-        if not os.path.lexists(self._path):
+        """Make the file where there is none. Two at once end with one key. Sweeps what killed ones left."""
+        private_files.sweep(os.path.dirname(self._path))
+        if not os.path.lexists(self._path) or os.path.getsize(self._path) == 0:
             private_files.create(self._path, os.urandom(32).hex().encode("ascii") + b"\n")
 
 

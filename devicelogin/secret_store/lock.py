@@ -35,7 +35,11 @@ WAIT_SECONDS = 60.0
 
 _FIRST_PAUSE = 0.004
 _LONGEST_PAUSE = 0.1
-_BUSY = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
+#: How does the system say that another one has the lock? Windows has words of its own; elsewhere they mean that none can be had.
+_BUSY = {errno.EWOULDBLOCK, errno.EAGAIN} | ({errno.EACCES, errno.EDEADLK} if sys.platform == "win32" else set())
+
+#: And how that the file system has no locks at all?
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
 
 #: Windows locks ranges and forbids others to read them: this one lies far behind the process id.
 _WINDOWS_OFFSET = 1 << 30
@@ -129,6 +133,10 @@ class ProfileLock:
                     f"{self._path} is a link; a file of ours is never one",
                     hint=f"delete the link: rm {private_files.as_word(self._path)}",
                 ) from error
+            if not os.access(os.path.dirname(self._path), os.X_OK):
+                from devicelogin import file_errors
+
+                raise file_errors.failure("read", self._path, error) from error
             raise _unusable(self._path, error) from error
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode) or (hasattr(os, "getuid") and facts.st_uid != os.getuid()):
@@ -178,7 +186,7 @@ def _take(descriptor: int, path: str) -> bool:
     except OSError as error:
         if error.errno in _BUSY:
             return False
-        raise _unusable(path, error) from error
+        raise _unlockable(path, error) from error
     return True
 
 
@@ -194,5 +202,14 @@ def _unusable(path: str, error: OSError) -> errors.StoreUnusableError:
     return errors.StoreUnusableError(
         f"cannot lock {path}: {error.strerror}; nothing was changed",
         hint="set DEVICELOGIN_HOME to a directory of yours on a local, writable disk",
+        code="lock_unusable",
+    )
+
+
+def _unlockable(path: str, error: OSError) -> errors.StoreUnusableError:
+    lack = "that file system has no locks" if error.errno in _NO_LOCKS else "the system refuses the lock"
+    return errors.StoreUnusableError(
+        f"cannot lock {path}: {lack} ({error.strerror}); nothing was changed",
+        hint="set DEVICELOGIN_HOME to a directory of yours on a local disk: without a lock nothing is refreshed or saved",
         code="lock_unusable",
     )

@@ -46,9 +46,12 @@ class Places:
         return ProfilePaths(check_profile_name(profile), self)
 
     def profile_names(self) -> tuple[str, ...]:
-        """Return the names of all profiles that have a file or a saved sign-in, sorted."""
+        """Return the names of all profiles that have a file or a saved sign-in, sorted.
+
+        Raises ConfigError or StoreUnusableError where a directory of ours cannot be read.
+        """
         names = {name.removesuffix(".toml") for name in _names_in(self.config) if name.endswith(".toml")}
-        names |= {name for name in _names_in(self.state) if os.path.exists(os.path.join(self.state, name, "sign-in"))}
+        names |= {name for name in _names_in(self.state) if _may_exist(os.path.join(self.state, name, "sign-in"))}
         return tuple(sorted(name for name in names if is_profile_name(name)))
 
 
@@ -137,10 +140,29 @@ class ProfilePaths:
         """The directory of the cached access tokens, None where there is no runtime directory."""
         return None if self.places.runtime is None else os.path.join(self.places.runtime, self.profile)
 
+    def usable_cache(self) -> "str | None":
+        """Return the directory of the cached access tokens, None where there is none that nobody else can have touched.
+
+        It is optional: whatever is wrong with it means that tokens are kept elsewhere, and is no error.
+        """
+        from devicelogin import directories, errors, private_files
+
+        runtime, cache = self.places.runtime, self.cache
+        if runtime is None or cache is None:
+            return None
+        try:
+            directories.check_way(runtime)
+            private_files.check_outermost(runtime)
+            private_files.check_inner(cache)
+        except errors.DeviceLoginError:
+            return None
+        return cache
+
     def check_directories(self) -> None:
-        """Raise ConfigError where a directory on the way to our files is a link, somebody else's or open to others.
+        """Raise ConfigError where one of our directories is a link, somebody else's, open to others or out of reach.
 
         The outermost one may be a link: people and service managers choose where it lies. Missing ones are no error.
+        What lies above them is looked at by `check_home_owner`.
         """
         from devicelogin import private_files
 
@@ -150,15 +172,16 @@ class ProfilePaths:
         for outer, inner in (
             (places.config, os.path.dirname(self.key_file)),
             (places.state, self.state),
-            (places.runtime, self.cache),
         ):
-            if outer is None or inner is None:
-                continue
             if places.home is None:
                 private_files.check_outermost(outer)
             else:
                 private_files.check_inner(outer)
             private_files.check_inner(inner)
+        if places.home is not None and places.runtime is not None and os.access(places.runtime, os.X_OK):
+            # Within a home of ours a strange directory is somebody's doing; one elsewhere is not used, and no error.
+            private_files.check_inner(places.runtime)
+            private_files.check_inner(os.path.join(places.runtime, self.profile))
 
 
 def locate(environ: "Mapping[str, str]") -> Places:
@@ -184,11 +207,21 @@ def locate(environ: "Mapping[str, str]") -> Places:
 
 
 def check_home_owner(environ: "Mapping[str, str]") -> None:
-    """Raise ConfigError where our files would go below a HOME that is missing or somebody else's.
+    """Raise ConfigError where our files would go below a HOME that is missing, or below what somebody else can change.
 
     `sudo -E` and a `su` without `-` leave the caller's HOME in place: what root writes there its owner can no longer
-    read. With DEVICELOGIN_HOME, or with both XDG directories set, HOME is not used and not looked at.
+    read. With DEVICELOGIN_HOME, or with both XDG directories set, HOME is not used and not looked at; every directory
+    above ours is (design decision D23). Every command asks this before it reads or makes anything.
     """
+    _check_home(environ)
+    from devicelogin import directories
+
+    places = locate(environ)
+    for place in (places.config, places.state) if places.home is None else (places.home,):
+        directories.check_way(place)
+
+
+def _check_home(environ: "Mapping[str, str]") -> None:
     named = environ.get("DEVICELOGIN_HOME") or all(
         os.path.isabs(environ.get(variable, "")) for variable in ("XDG_CONFIG_HOME", "XDG_STATE_HOME")
     )
@@ -255,7 +288,8 @@ def _runtime(environ: "Mapping[str, str]") -> "str | None":
             facts = os.stat(directory)
         except OSError:
             continue
-        if facts.st_uid == os.getuid():
+        # SECURITY: where others may write, what is called `devicelogin` may be theirs, or a link of theirs.
+        if facts.st_uid == os.getuid() and not facts.st_mode & 0o022:
             return os.path.join(directory, "devicelogin")
     return None
 
@@ -263,5 +297,20 @@ def _runtime(environ: "Mapping[str, str]") -> "str | None":
 def _names_in(directory: str) -> list[str]:
     try:
         return os.listdir(directory)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        from devicelogin import file_errors
+
+        raise file_errors.failure("read", directory, error) from error
+
+
+def _may_exist(path: str) -> bool:
+    """Tell whether there is such a file, or nobody can tell."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True  # its profile is there, and says what is wrong
+    return True

@@ -70,7 +70,10 @@ class Entry:
         """
         wall = time.time()
         if self.boot and self.boot == boot_id():
-            left = self.expires_boot - boot_seconds() if wall < self.expires_wall else 0.0
+            now = boot_seconds()
+            left = self.expires_boot - now if wall < self.expires_wall else 0.0
+            if now < self.received_boot:
+                left = 0.0  # one that is yet to come: a container that was frozen has another boot clock now
         else:
             left = min(self.expires_wall, self.expires_server) - wall
             if wall < self.received_wall:
@@ -175,6 +178,12 @@ def file_name(asked: str) -> str:
     for byte in asked.encode():
         mixed = (mixed ^ byte) * 0x100000001B3 % (1 << 64)
     return f"scopes-{mixed:016x}"
+
+
+def is_file_name(name: str) -> bool:
+    """Tell whether a file of the cache can have that name."""
+    digits = name.removeprefix("scopes-")
+    return name in {"own", REFUSED} or (digits != name and len(digits) == 16 and set(digits) <= set("0123456789abcdef"))
 
 
 def stat_line(path: str) -> str:

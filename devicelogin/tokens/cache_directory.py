@@ -65,6 +65,7 @@ class TokenCache:
             directory = self._memory()
             if directory is not None:
                 private_files.make_directory(directory)
+                private_files.sweep(directory)
                 private_files.replace(
                     os.path.join(directory, access_cache.file_name(entry.asked)), entry.render().encode()
                 )
@@ -76,24 +77,27 @@ class TokenCache:
                 spare.save(models.SecretRecord(generation=int(time.time()), text="\0".join(texts)))
 
     def clear(self) -> None:
-        """Delete every cached token of this profile and verify it. Raises StoreUnusableError where one remains."""
-        directory = self._paths.cache
-        if directory is not None:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                for name in os.listdir(directory):
-                    private_files.remove(os.path.join(directory, name))
-            with contextlib.suppress(OSError):
-                os.rmdir(directory)
-        spare = self._spare()
-        if spare is not None:
-            spare.delete()
+        """Delete every cached token of this profile. Raises StoreUnusableError where one remains, when all were tried.
+
+        SECURITY: only names of ours, and only in a directory that nobody else can have put there (D23).
+        """
+        directory = self._paths.usable_cache()
+        try:
+            if directory is not None:
+                private_files.remove_ours(directory, access_cache.is_file_name)
+                with contextlib.suppress(OSError):
+                    os.rmdir(directory)
+        finally:
+            spare = self._spare()
+            if spare is not None:
+                spare.delete()
 
     def in_memory(self) -> str | None:
         """Return the directory in memory where the tokens lie, None where this machine has none for us or none is wished."""
         return self._memory() if self._enabled else None
 
     def _memory(self) -> str | None:
-        directory = self._paths.cache
+        directory = self._paths.usable_cache()
         return directory if directory is not None and is_memory(directory) else None
 
     def _stored(self, spare: SecretStore | None) -> list[access_cache.Entry]:

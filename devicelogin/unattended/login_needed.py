@@ -10,11 +10,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from devicelogin import private_files, secret_store, user_session
 from devicelogin.unattended import hooks
@@ -112,7 +113,7 @@ def _notify(work: client.Workplace, error: errors.LoginRequiredError) -> None:
 
 def _start(work: client.Workplace, task: Mapping[str, object]) -> None:
     """Start the process that runs the command and outlives us; it holds nothing that somebody waits for."""
-    with tempfile.TemporaryFile() as given:  # not a pipe: nobody is there to fill it
+    with _unnamed_file() as given:  # not a pipe: nobody is there to fill it
         given.write(json.dumps(task).encode())
         given.seek(0)
         process = subprocess.Popen(
@@ -125,6 +126,13 @@ def _start(work: client.Workplace, task: Mapping[str, object]) -> None:
         )
     # Nobody is going to wait for it, and Python need not warn of that.
     process.returncode = 0
+
+
+def _unnamed_file() -> IO[bytes]:
+    """Return a file without a name, in memory where the system has such: that needs no directory that can be written into."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("devicelogin"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _episode(paths: settings_paths.ProfilePaths) -> str | None:

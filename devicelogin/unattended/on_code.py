@@ -181,7 +181,7 @@ def sweep(paths: settings_paths.ProfilePaths) -> None:
 
     The caller holds the profile's login lock, so that none of them is in use.
     """
-    for parent in {paths.places.runtime, tempfile.gettempdir()} - {None}:
+    for parent in {paths.places.runtime, _temporary_files()} - {None}:
         with contextlib.suppress(OSError):
             for name in os.listdir(parent):
                 if name.startswith(_prefix(paths)):
@@ -195,7 +195,20 @@ def _make_directory(paths: settings_paths.ProfilePaths) -> str:
             private_files.make_directory(parent)
         except errors.DeviceLoginError:
             parent = None
+    parent = parent or _temporary_files()
+    if parent is None:
+        raise errors.ConfigError(
+            "no directory for temporary files can be written into", hint="export TMPDIR=/path/of/a/directory that can"
+        )
     return tempfile.mkdtemp(prefix=_prefix(paths), dir=parent)
+
+
+def _temporary_files() -> str | None:
+    """Return the directory of temporary files, None where no place for them can be written into."""
+    try:
+        return tempfile.gettempdir()
+    except OSError:
+        return None
 
 
 def _prefix(paths: settings_paths.ProfilePaths) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import conftest
+import namespace
 import pytest
 import sandbox
 
@@ -93,8 +94,9 @@ def test_the_outermost_directory_may_be_a_link(variables: Callable[[Path], dict[
         assert box.run("token", "--force-refresh", **variables(box.home)).status == 0
 
 
-def test_a_volume_of_root_that_is_open_to_all_may_be_the_home() -> None:
-    """Kubernetes mounts an emptyDir 0777 and root's; what is made inside is the user's own and private."""
+@pytest.mark.parametrize("is_mounted", [True, False])
+def test_a_volume_of_root_that_is_open_to_all_may_be_the_home(is_mounted: bool) -> None:
+    """Kubernetes mounts an emptyDir 0777 and root's; a plain directory like that is anybody's, and refused."""
     conftest.need_root("become another user")
     conftest.need("setpriv")
     volume = Path(tempfile.mkdtemp(prefix="devicelogin-volume-"))
@@ -103,7 +105,12 @@ def test_a_volume_of_root_that_is_open_to_all_may_be_the_home() -> None:
         program = "from devicelogin import private_files; import sys; private_files.check_outermost(sys.argv[1])"
         command = ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=-all,+dac_read_search"]
         command += ["--ambient-caps=-all,+dac_read_search", sys.executable, "-c", program, str(volume)]
+        if is_mounted:
+            command[:0] = namespace.mounting('mount -t tmpfs -o mode=777 tmpfs "$0" && exec "$@"', volume)
         done = subprocess.run(command, capture_output=True, check=False, text=True)
-        assert done.returncode == 0, done.stderr
+        if is_mounted:
+            assert done.returncode == 0, done.stderr
+        else:
+            assert f"others may write into {volume}" in done.stderr
     finally:
         shutil.rmtree(volume)
