@@ -1,8 +1,8 @@
-"""A program that runs `devicelogin store move` again and again, each time ended by a signal, at one step or from outside.
+"""A program that runs `devicelogin store move` or `store rekey` again and again, each time ended by a signal, at one step or from outside.
 
     python move_until_killed.py
 
-For each line `SIGNAL STEP STORE` on stdin it forks one `store move --to STORE`, which says `pid P` on stdout, sends SIGNAL to
+For each line `SIGNAL STEP STORE` on stdin it forks one `store move --to STORE`, or `store rekey` where STORE is `rekey`, which says `pid P` on stdout, sends SIGNAL to
 itself just before its step STEP, and at its end says `ended CODE STEPS`. A step is whatever changes a file or starts a
 process; STEP 0 is none. Forking makes the start cheap.
 """
@@ -49,7 +49,8 @@ def _move(number: int, step: int, kind: str) -> None:
 
     os.write(1, f"pid {me}\n".encode())
     sys.addaudithook(count)
-    code = command_line.run(["-q", "store", "move", "--to", kind])
+    words = ["rekey"] if kind == "rekey" else ["move", "--to", kind]
+    code = command_line.run(["-q", "store", *words])
     os.write(1, f"ended {code} {steps}\n".encode())
     os._exit(0)
 

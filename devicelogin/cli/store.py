@@ -1,4 +1,4 @@
-"""`devicelogin store move`: the saved sign-in, brought to another store."""
+"""`devicelogin store move` and `store rekey`: the saved sign-in, brought to another store or sealed with a new key."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from devicelogin import errors, redaction
 from devicelogin.cli import cron_remarks, output, unlocking, waiting
 from devicelogin.cli.options import one_of, profile_option
-from devicelogin.client import moving
+from devicelogin.client import moving, rekeying
 from devicelogin.settings import shapes
 from devicelogin.terminal import messages
 
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from devicelogin.cli.invocation import Invocation
     from devicelogin.client.moving import Outcome
 
-_GROUP_HELP = """Keep the saved sign-in elsewhere.
+_GROUP_HELP = """Keep the saved sign-in elsewhere, or seal it with a new key.
 
 \b
   devicelogin store move --to file
+  devicelogin store rekey
 """
 
 _HELP = """Move the saved sign-in to another store; nobody has to sign in again.
@@ -35,9 +36,23 @@ moves to a file in the session in which that keyring is unlocked, and from then 
 Where the sign-in lies in the file already, it is sealed anew if the profile names another key or bind.
 """
 
+_REKEY_HELP = """Seal the saved sign-in in its file with a new key; nobody has to sign in again.
+
+A key file is made anew; a new passphrase is typed twice, after the former one. The former key is deleted when the file has
+been read back. Of the key that a command prints or a credential holds its owner disposes: the file is sealed anew with what
+that gives now.
+
+\b
+  devicelogin store rekey
+  devicelogin store rekey --profile work
+"""
+
 
 @click.group(
-    "store", help=_GROUP_HELP, invoke_without_command=True, short_help="Move the saved sign-in to another store."
+    "store",
+    help=_GROUP_HELP,
+    invoke_without_command=True,
+    short_help="Move the saved sign-in, or seal it with a new key.",
 )
 @click.pass_context
 def command(context: click.Context) -> None:
@@ -69,6 +84,28 @@ def _move(invocation: Invocation, *, kind: str) -> None:
     remark = cron_remarks.of_move(work) if outcome.sign_in.location.kind == "keyring" else None
     if remark is not None:
         output.say(messages.warning_line(remark))
+
+
+@command.command("rekey", help=_REKEY_HELP, short_help="Seal the saved sign-in with a new key.")
+@profile_option
+@click.pass_obj
+def _rekey(invocation: Invocation) -> None:
+    work = unlocking.let_ask(invocation, invocation.workplace({}))
+    outcome = rekeying.rekey(work)
+    if invocation.quiet:
+        return
+    who = redaction.printable(outcome.sign_in.account.username, limit=80)
+    key = outcome.sign_in.location.key
+    what = (
+        f"sealed with a new {_NEW[key or '']}"
+        if outcome.key_is_new
+        else f"sealed anew; its key is the {key}'s, as before"
+    )
+    output.say(f"devicelogin: the sign-in of {who} (profile {invocation.profile_name}) is {what}")
+
+
+#: What is new, by key source?
+_NEW = {"file": "key file; copies of the former one open it no more", "passphrase": "passphrase"}
 
 
 def _checked(kind: str) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from devicelogin.secret_store.lock import WAIT_SECONDS, ProfileLock, held_descriptors
     from devicelogin.secret_store.protocol import SecretStore
     from devicelogin.secret_store.record import SavedSignIn, pack_record, unpack_record
-    from devicelogin.secret_store.sealed_file import needs_other_key, remove_set_aside, set_aside
+    from devicelogin.secret_store.record_files import needs_other_key, remove_set_aside, set_aside
     from devicelogin.secret_store.selection import choose_store, is_record_there, keyring_location, open_store
     from devicelogin.secret_store.sign_in import (
         OLDER_COPY,
@@ -45,15 +45,15 @@ _HOMES = {
     "is_older_copy": "sign_in",
     "is_record_there": "selection",
     "keyring_location": "selection",
-    "needs_other_key": "sealed_file",
+    "needs_other_key": "record_files",
     "open_store": "selection",
     "pack_record": "record",
     "read_sign_in": "sign_in",
     "read_times": "sign_in",
     "remove_key": "key_file",
-    "remove_set_aside": "sealed_file",
+    "remove_set_aside": "record_files",
     "remove_sign_in": "sign_in",
-    "set_aside": "sealed_file",
+    "set_aside": "record_files",
     "unpack_record": "record",
     "write_sign_in": "sign_in",
     "write_times": "sign_in",

@@ -30,7 +30,7 @@ _KEPT_PREFIXES = ("LC_", "XDG_", "PASSWORD_STORE_")
 _hung: set[tuple[str, ...]] = set()
 
 
-class KeyCommand:
+class KeyCommand(key_sources.Outside):
     """What the command prints, without the newline at its end. It runs once for each store that is opened.
 
     What it prints is stretched unless it is a key: it may be a password that somebody chose.
@@ -45,7 +45,7 @@ class KeyCommand:
 
     def __init__(self, paths: settings_paths.ProfilePaths, supply: key_sources.KeySupply) -> None:
         self._paths = paths
-        self._supply = supply
+        super().__init__(supply)
         self._material: bytes | None = None
 
     def new_parameters(self) -> key_sources.Parameters | None:

@@ -28,7 +28,7 @@ ID = "devicelogin.key"
 _PLACES = ("DEVICELOGIN_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
 
 
-class Credential:
+class Credential(key_sources.Outside):
     """The bytes of the credential; stretched unless they are a key, for they may be a password that somebody chose."""
 
     name = "credential"
@@ -40,7 +40,7 @@ class Credential:
 
     def __init__(self, _: settings_paths.ProfilePaths, supply: key_sources.KeySupply) -> None:
         self._environ = supply.environ
-        self._supply = supply
+        super().__init__(supply)
 
     def new_parameters(self) -> key_sources.Parameters | None:
         """Return what a guess costs, and a salt; None where the credential holds a key. Raises as `read` does."""

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 from devicelogin import errors, private_files
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from devicelogin.secret_store import key_sources
     from devicelogin.settings import paths as settings_paths
 
+_LENGTH = 32
 _KEY_TEXT = re.compile(rb"[0-9a-f]{64}\n?\Z")
 
 
@@ -27,6 +30,8 @@ class KeyFile:
 
     def __init__(self, paths: settings_paths.ProfilePaths, _: key_sources.KeySupply) -> None:
         self._path = paths.key_file
+        self._next = _next(paths)
+        self._chosen: bytes | None = None
 
     def new_parameters(self) -> key_sources.Parameters | None:
         """Return None."""
@@ -34,6 +39,38 @@ class KeyFile:
 
     def read(self, _: key_sources.Parameters | None) -> bytes:
         """Return the 32 bytes. Raises ConfigError where others may read the file."""
+        return self._chosen if self._chosen is not None else self._read()
+
+    def candidates(self, parameters: key_sources.Parameters | None) -> Iterator[bytes]:
+        """Yield the key, the one of the file where another was chosen, and one that was to take its place."""
+        yield self.read(parameters)
+        if self._chosen is not None:
+            yield self._read()
+        following = _key_in(private_files.read(self._next, private_as="the key file"))
+        if following is not None:
+            yield following
+
+    def choose_new(self) -> None:
+        """Choose another key."""
+        self._chosen = os.urandom(_LENGTH)
+
+    def keep_new(self) -> None:
+        """Write it into a file beside the present one's, which stays until the record is sealed with the new one."""
+        if self._chosen is not None:
+            private_files.replace(self._next, _as_text(self._chosen))
+
+    def settle(self, is_used: Callable[[bytes], bool]) -> None:
+        """Let the new key take the place of the former one where the record needs it; else forget it."""
+        self._chosen = None
+        content = private_files.read(self._next, private_as="the key file")
+        if content is None:
+            return
+        following = _key_in(content)
+        if following is not None and is_used(following):
+            private_files.replace(self._path, content)
+        private_files.remove(self._next)
+
+    def _read(self) -> bytes:
         # SECURITY: the mode is that of the very file that is read.
         content = private_files.read(self._path, private_as="the key file")
         if content is None:
@@ -42,20 +79,21 @@ class KeyFile:
                 hint="put it back from a backup; without it: devicelogin logout, then devicelogin login",
                 code="key_missing",
             )
-        if not _KEY_TEXT.match(content):
+        key = _key_in(content)
+        if key is None:
             raise errors.DataBadError(
                 f"the key file {self._path} is damaged",
                 hint="put it back from a backup; without one: "
                 f"rm {private_files.as_word(self._path)}, then devicelogin logout and devicelogin login",
                 code="key_damaged",
             )
-        return bytes.fromhex(content.decode("ascii"))
+        return key
 
     def make(self) -> None:
         """Make the file where there is none. Two at once end with one key. Sweeps what killed ones left."""
         private_files.sweep(os.path.dirname(self._path))
         if not os.path.lexists(self._path) or os.path.getsize(self._path) == 0:
-            private_files.create(self._path, os.urandom(32).hex().encode("ascii") + b"\n")
+            private_files.create(self._path, _as_text(os.urandom(_LENGTH)))
 
 
 def remove_key(paths: settings_paths.ProfilePaths) -> None:
@@ -64,4 +102,19 @@ def remove_key(paths: settings_paths.ProfilePaths) -> None:
     A crash while a key is made leaves it under a second name as well.
     """
     private_files.remove(paths.key_file)
+    private_files.remove(_next(paths))
     private_files.sweep(os.path.dirname(paths.key_file))
+
+
+def _next(paths: settings_paths.ProfilePaths) -> str:
+    """Return the file of a key that is to take the place of the present one."""
+    return f"{paths.key_file}.next"
+
+
+def _as_text(key: bytes) -> bytes:
+    return key.hex().encode("ascii") + b"\n"
+
+
+def _key_in(content: bytes | None) -> bytes | None:
+    """Return the key that a file of this source holds, None where it holds none."""
+    return bytes.fromhex(content.decode("ascii")) if content is not None and _KEY_TEXT.match(content) else None

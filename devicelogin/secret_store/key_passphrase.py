@@ -6,10 +6,11 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from devicelogin import errors
-from devicelogin.secret_store import stretching
+from devicelogin.secret_store import key_sources, stretching
 
 if TYPE_CHECKING:
-    from devicelogin.secret_store import key_sources
+    from collections.abc import Iterator
+
     from devicelogin.settings import paths as settings_paths
 
 #: How short may a passphrase be (characters)? Whoever has a copy of the file can try them all at leisure.
@@ -18,7 +19,7 @@ SHORTEST = 12
 ATTEMPTS = 3
 
 
-class Passphrase:
+class Passphrase(key_sources.Outside):
     """A passphrase and the salt of a header. Who has typed it once is not asked again in this command."""
 
     name = "passphrase"
@@ -30,7 +31,7 @@ class Passphrase:
 
     def __init__(self, paths: settings_paths.ProfilePaths, supply: key_sources.KeySupply) -> None:
         self._paths = paths
-        self._supply = supply
+        super().__init__(supply)
 
     def new_parameters(self) -> key_sources.Parameters | None:
         """Return what a guess costs, and a salt; the same ones for all that one command opens and seals."""
@@ -41,8 +42,22 @@ class Passphrase:
         stretching.check(parameters)  # before anybody is asked
         if self._supply.passphrase is None:
             self._supply.passphrase = self._ask(f"Passphrase of the saved sign-in ({self._paths.profile}): ")
-        passphrase = _normal(self._supply.passphrase).encode("utf-8", "surrogatepass")
-        return stretching.stretched(passphrase, parameters, self._supply)
+        return self._stretched(self._supply.passphrase, parameters)
+
+    def candidates(self, parameters: key_sources.Parameters | None) -> Iterator[bytes]:
+        """Yield what `read` returns, then the same for the passphrase of before."""
+        yield self.read(parameters)
+        if self._supply.former_passphrase is not None:
+            yield self._stretched(self._supply.former_passphrase, parameters)
+
+    def choose_new(self) -> None:
+        """Have another passphrase typed, twice. Raises LoginNotCompletedError where none was."""
+        super().choose_new()
+        self._supply.former_passphrase, self._supply.passphrase = self._supply.passphrase, None
+        self.make()
+
+    def _stretched(self, passphrase: str, parameters: key_sources.Parameters | None) -> bytes:
+        return stretching.stretched(_normal(passphrase).encode("utf-8", "surrogatepass"), parameters, self._supply)
 
     def make(self) -> None:
         """Have a new passphrase typed twice, where none was typed yet."""

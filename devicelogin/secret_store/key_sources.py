@@ -17,9 +17,10 @@ import os
 from typing import TYPE_CHECKING, Protocol
 
 from devicelogin import errors, redaction
+from devicelogin.secret_store import stretching
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from devicelogin.settings import paths as settings_paths
 
@@ -63,6 +64,43 @@ class KeySource(Protocol):
         Only where nothing is sealed with this source yet that another key would be needed for.
         """
 
+    def candidates(self, parameters: Parameters | None) -> Iterator[bytes]:
+        """Yield what `read` returns, then what else may have been it: a change of the key may have been interrupted."""
+
+    def choose_new(self) -> None:
+        """Choose another key, of which `read` is from now on. A person may be asked; nothing is written."""
+
+    def keep_new(self) -> None:
+        """Write down the key that was chosen, beside the one that the saved record needs. The caller holds the lock."""
+
+    def settle(self, is_used: Callable[[bytes], bool]) -> None:
+        """Let the key that the saved record needs be the only one, by what `is_used` says. The caller holds the lock."""
+
+
+class Outside:
+    """What sources have in common whose key is not in a file of ours: there is nothing to write down, and one key at a time."""
+
+    def __init__(self, supply: KeySupply) -> None:
+        self._supply = supply
+
+    def read(self, parameters: Parameters | None) -> bytes:
+        """Return the bytes, see `KeySource`."""
+        raise NotImplementedError
+
+    def candidates(self, parameters: Parameters | None) -> Iterator[bytes]:
+        """Yield what `read` returns."""
+        yield self.read(parameters)
+
+    def choose_new(self) -> None:
+        """Choose another salt: of the key itself its owner disposes."""
+        self._supply.parameters = stretching.fresh()
+
+    def keep_new(self) -> None:
+        """Do nothing: the header says it."""
+
+    def settle(self, is_used: Callable[[bytes], bool]) -> None:
+        """Do nothing."""
+
 
 class KeySupply:
     """What key sources need from outside: the environment, and a person who can be asked, if there is one.
@@ -75,6 +113,8 @@ class KeySupply:
         self.environ = os.environ if environ is None else environ
         self.ask = ask
         self.passphrase: str | None = None
+        #: The one that the saved record needs, while another one is taking its place.
+        self.former_passphrase: str | None = None
         #: What was derived by scrypt, by material and parameters: that is slow on purpose.
         self.derived: dict[tuple[bytes, str], bytes] = {}
         #: The parameters of what is sealed in this command, so that it is derived once.

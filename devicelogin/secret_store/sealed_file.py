@@ -17,7 +17,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from devicelogin import errors, hints, models, private_files, redaction
-from devicelogin.secret_store import key_sources, machine, sealed_header, stretching
+from devicelogin.secret_store import key_sources, machine, record_files, sealed_header, stretching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ class SealedFile:
         self._supply = key_sources.KeySupply() if supply is None else supply
         self._sources: dict[str, key_sources.KeySource] = {}
         self._name = name
-        self._path = path_of(paths, name)
+        self._path = record_files.path_of(paths, name)
         self._machine_root = machine_root
         self._source = self._source_named(location.key or "file")
         self._bind = location.bind or machine.binding(machine_root)
@@ -93,7 +93,14 @@ class SealedFile:
         """
         with self._plain_hints():
             content = private_files.read(self._path)
-            return None if content is None else self._open(content)
+            try:
+                return None if content is None else self._open(content)
+            except errors.DataBadError:
+                # Nobody need hold the lock to read: the record and its key may have been changed between the two looks.
+                again = private_files.read(self._path)
+                if again is None or again == content:
+                    raise
+                return self._open(again)
 
     def is_there(self) -> bool:
         """Tell whether there is a record. Raises what `load` would, as far as that shows without unsealing it."""
@@ -114,13 +121,36 @@ class SealedFile:
         with self._plain_hints():
             for directory in (self._paths.state, os.path.dirname(self._paths.key_file)):
                 private_files.sweep(directory)
+            self._settle_key()
             content, check = self._sealed(record)
             private_files.replace(self._path, content, check=check)
+
+    def choose_new_key(self) -> None:
+        """Choose the key that `rekey` seals with; a person may be asked for it. Nothing is written."""
+        with self._plain_hints():
+            self._source.choose_new()
+
+    def rekey(self, record: models.SecretRecord) -> None:
+        """Seal `record`, the saved one, with the key that was chosen; then the former key goes.
+
+        Killed at any moment, or where it fails, the record opens as it did before or with the new key, and the next save
+        lets one of the two keys be the only one. Raises as `save` does.
+        """
+        with self._plain_hints():
+            try:
+                self._source.keep_new()
+                content, check = self._sealed(record)
+                private_files.replace(self._path, content, check=check)
+                # Again, from its final place: what is deleted next is the only other way in.
+                if self.load() != record:
+                    raise _lost(self._path)
+            finally:
+                self._settle_key()
 
     def delete(self) -> None:
         """Delete the record, and one that was set aside; verified. Raises StoreUnusableError. The key file stays."""
         private_files.remove(self._path)
-        private_files.remove(_aside(self._path))
+        private_files.remove(record_files.aside(self._path))
         private_files.sweep(self._paths.state)
         if os.path.lexists(self._path):
             raise errors.StoreUnusableError(
@@ -144,6 +174,12 @@ class SealedFile:
                 raise _lost(self._path)
 
         return self._seal(record.generation, text), check
+
+    def _settle_key(self) -> None:
+        """Finish a change of the key that was interrupted, or take it back."""
+        fields = sealed_header.read_fields(self._paths.record)
+        mark = fields.get("key_mark") if fields.get("key") == self._source.name else None
+        self._source.settle(lambda secret: mark == _mark(secret))
 
     def _anything_sealed(self) -> bool:
         """Tell whether there is a record that this source's key is needed for; a damaged one may be."""
@@ -183,7 +219,7 @@ class SealedFile:
             name=self._name,
             generation=generation,
             key=self._source.name,
-            key_mark=_derive(secret, "mark").hex()[:16],
+            key_mark=_mark(secret),
             bind=self._bind,
             machine_mark=self._machine_mark(),
             key_parameters=parameters,
@@ -221,12 +257,12 @@ class SealedFile:
         """Return the bytes of the source that `header` names. Raises DataBadError where they are not those it was sealed with."""
         source = self._source_named(header.key)
         try:
-            secret = source.read(header.key_parameters)
+            for secret in source.candidates(header.key_parameters):
+                if header.key_mark == _mark(secret):
+                    stretching.keep(header.key_parameters, self._supply)
+                    return secret
         except ValueError:
             raise self._bad("is damaged", "damaged") from None
-        if header.key_mark == _derive(secret, "mark").hex()[:16]:
-            stretching.keep(header.key_parameters, self._supply)
-            return secret
         if source.is_typed:
             raise errors.DataBadError(
                 f"the passphrase does not open the saved sign-in {self._path}",
@@ -317,43 +353,8 @@ class SealedFile:
             raise
 
 
-def path_of(paths: settings_paths.ProfilePaths, name: str) -> str:
-    """Return the file of the record `name`: `record` for the sign-in, `record-NAME` for others."""
-    return paths.record if name == "record" else f"{paths.record}-{name}"
-
-
-def set_aside(paths: settings_paths.ProfilePaths) -> bool:
-    """Move a damaged record out of the way of a new sign-in, as `record.damaged`; tell whether there was one.
-
-    It is deleted by `remove_set_aside` once the new one is read back. Raises StoreUnusableError.
-    """
-    try:
-        os.replace(paths.record, _aside(paths.record))
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise errors.StoreUnusableError(
-            f"cannot move {paths.record} aside: {error.strerror}",
-            hint=f"look at its owner and mode: ls -l {private_files.as_word(paths.record)}",
-        ) from error
-    return True
-
-
-def remove_set_aside(paths: settings_paths.ProfilePaths) -> None:
-    """Delete the record that was set aside; no error if there is none. Raises StoreUnusableError."""
-    private_files.remove(_aside(paths.record))
-
-
-def needs_other_key(paths: settings_paths.ProfilePaths, location: models.StoreLocation) -> bool:
-    """Tell whether the saved record of this profile needs another key source than `location` names."""
-    if location.kind != "file" or not os.path.lexists(paths.record):
-        return False
-    named = sealed_header.key_named_in(paths.record)
-    return named is not None and named != location.key
-
-
-def _aside(path: str) -> str:
-    return path + ".damaged"
+def _mark(secret: bytes) -> str:
+    return _derive(secret, "mark").hex()[:16]
 
 
 def _derive(secret: bytes, purpose: str) -> bytes:

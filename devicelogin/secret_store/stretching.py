@@ -51,8 +51,13 @@ def is_key(material: bytes) -> bool:
 def parameters_for(supply: key_sources.KeySupply) -> key_sources.Parameters:
     """Return what a guess costs, and a salt; the same ones for all that one command opens and seals."""
     if supply.parameters is None:
-        supply.parameters = {"kdf": "scrypt", **COST, "salt": os.urandom(_SALT_LENGTH).hex()}
+        supply.parameters = fresh()
     return supply.parameters
+
+
+def fresh() -> key_sources.Parameters:
+    """Return what a guess costs, and a salt that nobody has used."""
+    return {"kdf": "scrypt", **COST, "salt": os.urandom(_SALT_LENGTH).hex()}
 
 
 def keep(parameters: key_sources.Parameters | None, supply: key_sources.KeySupply) -> None:

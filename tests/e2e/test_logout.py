@@ -66,6 +66,23 @@ def test_the_refresh_token_is_revoked_and_deleted_whatever_else_cannot_be(box: s
     assert box.run("token").status == 4
 
 
+def test_an_odd_entry_in_the_directory_of_cached_tokens_is_left_and_stops_nobody(box: sandbox.Box) -> None:
+    """A directory and a file that are not ours, of any mode: `logout` deletes what is ours, ends with 0, and so does `login`."""
+    box.login()
+    odd = box.runtime / "default" / "sub"
+    odd.mkdir(mode=0)
+    (box.runtime / "default" / "note").write_text("mine")
+    (box.runtime / "default" / "note").chmod(0)
+    box.login("--replace")
+    assert box.token()
+    result = box.run("logout")
+    assert result.status == 0, result
+    assert not record(box).exists()
+    assert not (box.runtime / "default" / "own").exists()
+    assert box.run("token").status == 4
+    assert box.run("logout").status == 0
+
+
 def test_a_cached_token_that_cannot_be_deleted_is_a_remark_of_a_new_sign_in(box: sandbox.Box) -> None:
     """The person has approved; the old token belongs to no sign-in any more."""
     box.login()

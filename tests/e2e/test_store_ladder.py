@@ -187,6 +187,33 @@ def test_a_passphrase_is_asked_for_at_a_terminal_and_nowhere_else(box: sandbox.B
     assert box.run("logout").status == 0
 
 
+def test_a_rekey_asks_for_the_former_passphrase_and_twice_for_the_new_one(box: sandbox.Box, terminal: Terminal) -> None:
+    """At a terminal; elsewhere it is 73. Whoever mistypes changes nothing; afterwards only the new one opens it."""
+    box.config.mkdir(mode=0o700, parents=True)
+    (box.config / "default.toml").write_text('key = "passphrase"\n')
+    box.emulator.approve_next()
+    wish, again, former = (
+        "Choose a passphrase of 12 characters or more:",
+        "The same again:",
+        "Passphrase of the saved sign-in",
+    )
+    status, _, said = terminal.run(box, "login", *box.app(), answers=[(wish, PASSPHRASE), (again, PASSPHRASE)])
+    assert status == 0, said
+    before = (box.state / "default" / "record").read_bytes()
+    assert box.run("store", "rekey").status == 73
+    assert terminal.run(box, "store", "rekey", answers=[(former, "wrong horse battery")])[0] == 65
+    short = [(former, PASSPHRASE), (wish, "short"), ("That has 5.", "short"), ("That has 5.", "short")]
+    assert terminal.run(box, "store", "rekey", answers=short)[0] == 5
+    assert (box.state / "default" / "record").read_bytes() == before
+    new = "another staple entirely"
+    status, _, said = terminal.run(box, "store", "rekey", answers=[(former, PASSPHRASE), (wish, new), (again, new)])
+    assert status == 0, said
+    assert "sealed with a new passphrase" in said
+    force = ("token", "--force-refresh")
+    assert terminal.run(box, *force, answers=[(former, PASSPHRASE)])[0] == 65
+    assert terminal.run(box, *force, answers=[(former, new)])[0] == 0
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

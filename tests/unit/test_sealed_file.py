@@ -15,7 +15,7 @@ import pytest
 from sealing import profile_paths
 
 from devicelogin import errors, models, private_files, secret_store
-from devicelogin.secret_store import key_sources, machine, sealed_file, sealed_header
+from devicelogin.secret_store import key_sources, machine, record_files, sealed_file, sealed_header
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,7 +124,7 @@ def test_records_of_two_profiles_or_names_cannot_be_swapped(tmp_path: Path) -> N
     for store in (work, default, access):
         store.save(RECORD)
     ours = profile_paths(tmp_path)
-    for source in (profile_paths(tmp_path, "work").record, sealed_file.path_of(ours, "access")):
+    for source in (profile_paths(tmp_path, "work").record, record_files.path_of(ours, "access")):
         with open(source, "rb") as file:
             put(tmp_path, file.read())
         with pytest.raises(errors.DataBadError) as caught:
