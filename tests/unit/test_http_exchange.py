@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from typing import Self
 
 import pytest
 
@@ -129,3 +130,62 @@ def test_a_result_that_comes_too_late_is_closed() -> None:
         exchange.Exchange(work).wait(connect=0.1, answer=FAR, deadline=_deadline())
     late.set()
     assert answer.closed.wait(5)
+
+
+class Reader:
+    """The other end of a connection: takes `pieces` of 4 kB, one after each pause, then answers."""
+
+    def __init__(self, pieces: int, pause: float) -> None:
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)  # so that what is not read waits on our side
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        self.ours = socket.create_connection(listener.getsockname())
+        self._theirs, _ = listener.accept()
+        listener.close()
+        self.is_over = threading.Event()
+        threading.Thread(target=self._read, args=(pieces, pause), daemon=True).start()
+
+    def _read(self, pieces: int, pause: float) -> None:
+        for _ in range(pieces):
+            self.is_over.wait(pause)
+            self._theirs.recv(4096, socket.MSG_WAITALL)
+        self._theirs.sendall(b"a")
+        self.is_over.wait(60)
+        self._theirs.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_over.set()
+        self.ours.close()
+
+
+def upload(reader: Reader, size: int, *, pause: float, answer: float) -> bytes:
+    """Send `size` bytes, which this machine's buffers swallow at once, and return the answer."""
+
+    def work() -> bytes:
+        running.watch(reader.ours)
+        running.begin_sending()
+        reader.ours.sendall(b"x" * size)
+        running.moved(size)
+        running.all_sent()
+        return reader.ours.recv(1)
+
+    running: exchange.Exchange[bytes] = exchange.Exchange(work)
+    return running.wait(connect=FAR, answer=answer, deadline=_deadline(answer), upload_pause=pause)
+
+
+def test_an_upload_is_bounded_by_its_progress_and_not_in_sum() -> None:
+    """Bytes that wait in the system's buffer are still on their way: neither answer nor deadline runs until they have left."""
+    size = 4096 * 900
+    with Reader(900, 0.01) as slow:
+        assert upload(slow, size, pause=30, answer=5) == b"a"
+
+
+def test_an_upload_that_stands_still_ends() -> None:
+    """The other end has stopped to read, and says nothing."""
+    with Reader(0, 0) as deaf, pytest.raises(exchange.TooSlowError):
+        deaf.ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        upload(deaf, 40_000_000, pause=1.5, answer=FAR)
