@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from devicelogin import hints, redaction, user_session
+from devicelogin import hints, redaction, resources, user_session
 from devicelogin.client import reporting
 from devicelogin.unattended import forecast
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 #: How long may what the provider calls a person or itself be (characters)?
 _LONGEST = 80
+
+#: With which permissions does Graph answer `/me`?
+_READS_ME = frozenset({"user.read", "user.readwrite", "user.readbasic.all", "user.read.all", "user.readwrite.all"})
 
 #: What seals the file, by the source of its key?
 _SEALED_BY = {
@@ -36,7 +39,7 @@ def lines(work: client.Workplace, sign_in: models.SignIn, *, stays: bool) -> lis
         told.append(f"{how_long} {expected.words}.")
     if stays:
         told.append(_cron(sign_in, work))
-    return [*told, _next(sign_in, work.profile)]
+    return [*told, _next(sign_in, work)]
 
 
 def _who(sign_in: models.SignIn) -> str:
@@ -75,9 +78,26 @@ def _cron(sign_in: models.SignIn, work: client.Workplace) -> str:
     return f"Cron can use it now; how long: {find_out}"
 
 
-def _next(sign_in: models.SignIn, profile: str) -> str:
+def _next(sign_in: models.SignIn, work: client.Workplace) -> str:
+    """Return what these scopes allow, and the token of another API where the profile has one."""
+    words = "status"
+    if sign_in.graph_root and any(_reads_me(scope, sign_in.graph_root) for scope in sign_in.granted_scopes):
+        words = "graph me"
+    also = work.settings(for_login=True).also.value
+    if also:
+        words = f"token {resources.options(also[:1])}"
+    return f"Next: {_command('token', work.profile)}, or {_command(words, work.profile)}"
+
+
+def _reads_me(scope: str, graph_root: str) -> bool:
+    """Tell whether `scope` is one of Graph's by which people read who they are themselves."""
+    name = scope.rpartition("/")[2].lower()
+    return resources.of(scope, graph_root) == resources.GRAPH and (name in _READS_ME or name == resources.DEFAULT)
+
+
+def _command(words: str, profile: str) -> str:
     suffix = "" if profile == "default" else f" --profile {profile}"
-    return f"Next: devicelogin token{suffix}, or devicelogin {'graph me' if sign_in.graph_root else 'status'}{suffix}"
+    return f"devicelogin {words}{suffix}"
 
 
 def _shown(text: str) -> str:

@@ -30,7 +30,7 @@ class EventStream:
 
     def __init__(self, *, renew: bool = False) -> None:
         self._renew = renew
-        self._has_shown = False
+        self._shown: tuple[str, ...] | None = None
         self._said_at = math.inf
 
     def show(self, authorization: models.DeviceAuthorization, provider: authority.Provider, tenant: str) -> None:
@@ -46,8 +46,9 @@ class EventStream:
         except errors.BadAnswerError as error:
             self.note(error.message)
             uri = None
-        event = "renewed" if self._has_shown else "code"
-        self._has_shown, self._said_at = True, math.inf
+        # Each API has an approval of its own, which begins with a code of its own.
+        event = "renewed" if self._shown == authorization.scopes else "code"
+        self._shown, self._said_at = authorization.scopes, math.inf
         self._write(
             event,
             verification_uri=authorization.verification_uri,
@@ -80,6 +81,10 @@ class EventStream:
     def note(self, message: str) -> None:
         """Write the event `note`."""
         self._write("note", message=redaction.printable(message))
+
+    def announce(self, message: str) -> None:
+        """Write the event `note`."""
+        self.note(message)
 
     def may_renew(self) -> bool:
         """Write that no time is left; wish for a new code where that was said beforehand."""

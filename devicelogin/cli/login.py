@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shlex
 import signal
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from devicelogin import errors, redaction, secret_store
+from devicelogin import errors, redaction, resources, secret_store
 from devicelogin.cli import (
     cron_remarks,
     ending,
@@ -48,6 +49,7 @@ profile. Nobody but who runs this should enter the code.
 _RARE = (
     "authority",
     "oidc_issuer",
+    "no_default_scope",
     "graph_root",
     "ca_file",
     "copy",
@@ -94,6 +96,7 @@ _SEALED_FILE = {
 @click.option(
     "--scope", "scopes", multiple=True, metavar="SCOPE", help="Add a scope; again for more. Default User.Read."
 )
+@click.option("--no-default-scope", is_flag=True, help="Do not add User.Read to the scopes.")
 @click.option("--graph-root", metavar="URL", help="Where Graph is; default: that of the cloud.")
 @click.option(
     "--ca-file", metavar="FILE", shell_complete=file_names, help="Certificates to trust (PEM), not the system's."
@@ -131,6 +134,7 @@ def command(invocation: Invocation, /, clock_wait: clock.ClockWait, **options: o
     if copy and as_json:
         raise errors.UsageError("--copy is for a person at a terminal, --json is not", hint="leave one of them out")
     flags = {name: (list(value) if isinstance(value, tuple) else value) for name, value in options.items()}
+    flags["default_scope"] = False if flags.pop("no_default_scope") else None
     flags["on_code"] = _arguments(flags["on_code"])
     expected = str(expected) if expected is not None else None
     if expected is not None and not expected.strip():
@@ -302,22 +306,28 @@ def _working(invocation: Invocation, flags: dict[str, object], expected: str | N
     work: client.Workplace = invocation.workplace(pinned)
     try:
         sign_in = secret_store.read_sign_in(work.paths)
-        if sign_in is None or (expected is not None and not signing_in.is_expected(sign_in.account, expected)):
+        if sign_in is None or (expected is not None and not preparing.is_expected(sign_in.account, expected)):
             return None
-        wanted = work.settings(for_login=True).scopes if "scopes" not in flags else _settings_of(invocation, flags)
-        if wanted.explicit and not {name.lower() for name in wanted.value} <= {s.lower() for s in sign_in.scopes}:
+        wanted = invocation.workplace({**pinned, "scopes": flags["scopes"]}).settings(for_login=True)
+        # User.Read, which every sign-in to Graph has by now, is no reason to ask somebody who has none yet.
+        implied = {"user.read"} - {name.lower() for name in wanted.added}
+        lacking = {name.lower() for name in wanted.scopes.value} - {name.lower() for name in sign_in.scopes} - implied
+        if wanted.scopes.explicit and lacking:
             return None
-        from devicelogin.tokens import silent
-
+        groups = resources.grouped(wanted.also.value, sign_in.graph_root).values()
         with waiting.said("trying the saved sign-in", invocation):
-            unlocking.with_passphrase(invocation, work, lambda: work.silent_tokens().access_token(silent.Wish()))
+            for asked in ((), *groups):
+                get = functools.partial(_token, work, asked)
+                unlocking.with_passphrase(invocation, work, get)
     except (errors.LoginRequiredError, errors.DataBadError, errors.DeniedByPolicyError, errors.ConfigError):
         return None
     return sign_in
 
 
-def _settings_of(invocation: Invocation, flags: dict[str, object]) -> resolve.Value[tuple[str, ...]]:
-    return invocation.workplace({"scopes": flags["scopes"]}).settings(for_login=True).scopes
+def _token(work: client.Workplace, scopes: tuple[str, ...]) -> models.AccessToken:
+    from devicelogin.tokens import silent
+
+    return work.silent_tokens().access_token(silent.Wish(scopes=scopes))
 
 
 def _name_the_command(invocation: Invocation, error: errors.StoreUnusableError) -> None:

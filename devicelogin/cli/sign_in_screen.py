@@ -109,6 +109,12 @@ class SignInScreen:
         self._prompt.close()
         output.say(messages.warning_line(message))
 
+    def announce(self, message: str) -> None:
+        """Say what comes."""
+        self._prompt.close()
+        output.clear_the_line()
+        output.say(f"devicelogin: {redaction.printable(message)}")
+
     def may_renew(self) -> bool:
         """Where that was said beforehand, or where a person at the terminal presses a key for it."""
         self._prompt.close()

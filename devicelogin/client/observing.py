@@ -24,6 +24,9 @@ class Observer(device_flow.Observer, Protocol):
     def note(self, message: str) -> None:
         """Pass a remark on to the person."""
 
+    def announce(self, message: str) -> None:
+        """Tell the person what comes, or that there is nothing for them to do."""
+
     def may_renew(self) -> bool:
         """Take away the code, which has expired, and tell whether a new one shall be requested; may take its time."""
 
@@ -54,6 +57,10 @@ class Calling(device_flow.Silence):
     def note(self, message: str) -> None:
         """Log the remark."""
         _logger.warning("%s", message)
+
+    def announce(self, message: str) -> None:
+        """Log it."""
+        _logger.info("%s", message)
 
     def may_renew(self) -> bool:
         """Never."""
@@ -89,6 +96,10 @@ class Relay:
     def note(self, message: str) -> None:
         """Pass it on."""
         self._observer.note(message)
+
+    def announce(self, message: str) -> None:
+        """Pass it on."""
+        self._observer.announce(message)
 
     def may_renew(self) -> bool:
         """Ask the other observer."""

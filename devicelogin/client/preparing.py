@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from devicelogin import errors, hints, models, private_files, secret_store
+from devicelogin import errors, hints, models, private_files, redaction, secret_store
 from devicelogin.client import unfinished
 from devicelogin.secret_store import key_sources, machine
 
@@ -110,3 +110,8 @@ def key_source(chosen: resolve.Settings, old: models.SignIn | None) -> str | Non
 def new_key_source(work: Workplace) -> str:
     """Return the key source of a sealed file where none is yet. Raises ConfigError."""
     return key_sources.chosen_key_source(key_source(work.settings(for_login=True), None), work.key_supply)
+
+
+def is_expected(account: models.Account, wanted: str) -> bool:
+    """Tell whether `wanted`, a user name, an object id or a subject as a person typed it, names `account`."""
+    return account.is_named(redaction.unmistakable(redaction.printable(wanted, limit=200)))

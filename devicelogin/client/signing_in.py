@@ -12,18 +12,15 @@ from devicelogin import (
     clock,
     clouds,
     errors,
-    explain,
     hints,
     models,
-    msal_client,
-    redaction,
+    resources,
     secret_store,
     settings,
 )
-from devicelogin.client import leftovers, preparing, starting, unfinished
-from devicelogin.signin import device_flow, scopes, signing_keys
-from devicelogin.terminal import verification_uri
-from devicelogin.tokens import cache_directory
+from devicelogin.client import approving, further_apis, leftovers, preparing, starting, unfinished
+from devicelogin.signin import scopes
+from devicelogin.tokens import access_cache, cache_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,11 +29,9 @@ if TYPE_CHECKING:
     from devicelogin.client import observing
     from devicelogin.client.workplace import Workplace
     from devicelogin.settings import resolve
-    from devicelogin.signin import id_token
 
-
-#: How often are the provider's keys fetched again for a token that is signed with none of them?
-_MOST_FETCHES = 4
+    #: Which scopes were asked for, and what came of it?
+    _Granted = tuple[tuple[str, ...], models.TokenAnswer]
 
 
 @models.record
@@ -72,12 +67,36 @@ def login(work: Workplace, options: Options, observer: observing.Observer) -> mo
         unbound = preparing.unbound(chosen, store.location)
         for note in (*chosen.notes, *([] if unbound is None else [unbound])):
             observer.note(note)
-        return _Login(work, chosen, client_id, store, old, options, observer).run()
+        run = _Login(work, chosen, client_id, store, old, options, observer)
+        if old is None or not further_apis.are_all_that_is_new(chosen, old, options):
+            return run.run()
+        needed = further_apis.that_need_a_person(work, chosen, old)
+        if needed is None:
+            return run.run()
+        if not needed:
+            observer.announce(
+                f"{' '.join(chosen.added)}: no approval is needed, the saved sign-in of {old.account.username} serves"
+            )
+            write_settings(work, chosen, observer, is_addition=True)
+            return secret_store.read_sign_in(work.paths) or old
+        return run.run(needed)
 
 
-def is_expected(account: models.Account, wanted: str) -> bool:
-    """Tell whether `wanted`, a user name, an object id or a subject as a person typed it, names `account`."""
-    return account.is_named(redaction.unmistakable(redaction.printable(wanted, limit=200)))
+def write_settings(
+    work: Workplace, chosen: resolve.Settings, observer: observing.Observer, *, is_addition: bool
+) -> None:
+    """Write what was chosen into the profile, of an addition no more than that; a failure is a remark."""
+    changes = chosen.profile_changes()
+    if is_addition:
+        changes = {"also": changes["also"]}
+    try:
+        settings.write_profile(work.paths, changes)
+    except errors.DeviceLoginError as error:
+        observer.note(f"signed in, but the settings could not be written: {error.message}")
+
+
+def _are_among(scopes_asked: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    return not {scope.lower() for scope in scopes_asked}.isdisjoint(scope.lower() for scope in others)
 
 
 def missing_client_id(profile: str) -> errors.ConfigError:
@@ -109,125 +128,108 @@ class _Login:
         self._old = old
         self._options = options
         self._observer = observer
-        self._keys: id_token.KeySet | None = None
-        self._start = starting.Start(observer, options.clock)
 
-    def run(self) -> models.SignIn:
+    def run(self, additions: tuple[tuple[str, ...], ...] | None = None) -> models.SignIn:
+        """Sign in; with `additions`, only to these other APIs, each by its scopes, beside the saved sign-in."""
+        granted: list[_Granted] = []
         with self._work.connect(self._chosen.ca_file.value) as http:
-            url, is_oidc = self._chosen.authority_url.value, self._chosen.is_oidc
-            provider = self._start.request(
-                lambda: authority.known_provider(http, self._work.paths.provider, url, is_oidc=is_oidc, anew=True)
-            )
-            if provider.device_authorization_endpoint is None:
-                raise _no_device_flow(provider)
-            if provider.is_oidc and provider.other_hosts():
-                self._observer.note(f"{provider.origin} sends sign-ins to {', '.join(provider.other_hosts())} as well")
-            published = self._start.request(lambda: signing_keys.request_keys(http, provider))
-            client = msal_client.MsalClient(http, provider, client_id=self._client_id, profile=self._work.profile)
-            answer, wait = self._wait_for_approval(client, provider, published)
-            account = self._checked_account(http, provider, answer, wait)
-        self._check_person(account)
+            approvals = self._approvals(http)
+            root = self._graph_root(approvals.provider)
+            if additions is None:
+                further = tuple(resources.grouped(self._chosen.also.value, root).values())
+                self._tell_how_many(approvals.names((self._chosen.scopes.value, *further), root))
+                answer, account = approvals.ask(self._chosen.scopes.value)
+                self._check_person(account)
+                granted.append((self._chosen.scopes.value, answer))
+            else:
+                assert self._old is not None
+                further, account = additions, self._old.account
+                self._tell_how_many(approvals.names(further, root))
+            for group in further:
+                found = self._further(approvals, granted[-1][1] if granted else None, account, group, root)
+                if found is not None:
+                    granted.append((group, found))
         # A cron job may hold the lock for a while; the approval is worth waiting for it as long as the code would last.
-        return self._keep(provider, answer, account, wait_seconds=max(wait.remaining(), secret_store.WAIT_SECONDS))
+        wait_seconds = max(approvals.remaining(), secret_store.WAIT_SECONDS)
+        sign_in = self._new_sign_in(approvals.provider, account, granted, root, is_addition=additions is not None)
+        return self._keep(sign_in, granted, wait_seconds=wait_seconds, is_addition=additions is not None)
 
-    def _wait_for_approval(
-        self, client: msal_client.MsalClient, provider: authority.Provider, published: signing_keys.Published
-    ) -> tuple[models.TokenAnswer, device_flow.Wait]:
-        """Show a code, and new ones where the observer wishes that; return the answer, and the wait that brought it."""
-        scopes_asked = self._chosen.scopes.value
-        authorization = self._start.request(lambda: client.request_device_code(scopes_asked))
-        while True:
-            wait = device_flow.Wait(
-                authorization, clock=self._options.clock, observer=self._observer, profile=self._work.profile
-            )
-            verification_uri.require_clean(authorization.verification_uri)
-            self._observer.show(authorization, provider, self._chosen.authority_choice)
-            if self._keys is None:
-                self._keys = self._get_ready(published)
-            try:
-                return wait.for_approval(client.poll), wait
-            except errors.LoginNotCompletedError as error:
-                if error.code != explain.CODE_EXPIRED or not self._observer.may_renew():
-                    raise
-            authorization = wait.for_new_code(lambda: client.request_device_code(scopes_asked))
+    def _approvals(self, http: http_session.HttpSession) -> approving.Approvals:
+        url, is_oidc = self._chosen.authority_url.value, self._chosen.is_oidc
+        start = starting.Start(self._observer, self._options.clock)
+        provider = start.request(
+            lambda: authority.known_provider(http, self._work.paths.provider, url, is_oidc=is_oidc, anew=True)
+        )
+        if provider.device_authorization_endpoint is None:
+            raise _no_device_flow(provider)
+        if provider.is_oidc and provider.other_hosts():
+            self._observer.note(f"{provider.origin} sends sign-ins to {', '.join(provider.other_hosts())} as well")
+        return approving.Approvals(
+            http,
+            provider,
+            client_id=self._client_id,
+            profile=self._work.profile,
+            tenant=self._chosen.authority_choice,
+            observer=self._observer,
+            clock=self._options.clock,
+            meanwhile=self._get_ready,
+            start=start,
+        )
 
-    def _get_ready(self, published: signing_keys.Published) -> id_token.KeySet:
+    def _get_ready(self) -> None:
         """Do what only the end needs, and no code should wait for: the person has just begun to type."""
-        from devicelogin.signin import id_token
-
         if self._old is None:
             self._old = preparing.sign_in_of_record(self._work, self._store)
-        return id_token.read_keys(published)
 
-    def _checked_account(
-        self,
-        http: http_session.HttpSession,
-        provider: authority.Provider,
-        answer: models.TokenAnswer,
-        wait: device_flow.Wait,
-    ) -> models.Account:
-        """Return who signed in."""
-        if answer.id_token is None:
-            raise errors.BadAnswerError(
-                f"{provider.origin} did not say who signed in (no ID token); nothing was saved",
-                hint="the app registration must allow the scope openid",
-                code="bad_id_token",
+    def _graph_root(self, provider: authority.Provider) -> str:
+        if self._chosen.graph_root.value is not None:
+            return self._chosen.graph_root.value
+        return "" if provider.is_oidc else clouds.graph_root_for(provider.origin, provider.graph_host)
+
+    def _tell_how_many(self, apis: tuple[str, ...]) -> None:
+        if len(apis) > 1:
+            self._observer.announce(
+                f"{len(apis)} approvals: {', '.join(apis)}; one that turns out not to be needed is left out"
             )
-        if answer.refresh_token is None:
+
+    def _further(
+        self,
+        approvals: approving.Approvals,
+        latest: models.TokenAnswer | None,
+        account: models.Account,
+        scopes_asked: tuple[str, ...],
+        root: str,
+    ) -> models.TokenAnswer | None:
+        """Return what one more API grants, without a person if that can be (D17); None where it has to be left out.
+
+        Only what was asked for just now is worth the whole sign-in: an API of the profile that has become unavailable must
+        not keep a person from signing in to the others.
+        """
+        api = approvals.names((scopes_asked,), root)[0]
+        try:
+            if (
+                latest is not None
+                and (found := approvals.without_person(latest, account, scopes_asked, root)) is not None
+            ):
+                return found
+            answer, other = approvals.ask(scopes_asked)
+        except (errors.LoginNotCompletedError, errors.DeniedByPolicyError, errors.ConfigError) as error:
+            if _are_among(scopes_asked, self._chosen.added):
+                raise
+            self._observer.note(f"{api} is left out of this sign-in: {error.message}")
+            return None
+        if other.key != account.key:
             raise errors.LoginNotCompletedError(
-                f"{provider.origin} granted no refresh token, so nothing could be renewed later; nothing was saved",
-                hint="let the app registration allow the scope offline_access, then run devicelogin login again",
-                code="no_refresh_token",
+                f"{other.username} approved for {api}, but it is {account.username} who signs in; nothing was changed",
+                hint=f"run it again, and approve both as {account.username}",
+                code="unexpected_account",
             )
-        return self._verified(answer.id_token, http, provider, answer, wait)
-
-    def _verified(
-        self,
-        token: str,
-        http: http_session.HttpSession,
-        provider: authority.Provider,
-        answer: models.TokenAnswer,
-        wait: device_flow.Wait,
-    ) -> models.Account:
-        """Check the ID token. A person has approved by now, so trouble with the keys is waited out."""
-        from devicelogin.signin import id_token
-
-        now = answer.server_date if answer.server_date is not None else self._options.clock.wall()
-        who = {"client_id": self._client_id, "home_account_id": answer.home_account_id}
-        keys, fetches = self._keys or self._new_keys(http, provider, wait), 0
-        while True:
-            try:
-                return id_token.check(token, keys, provider, now=now, **who)
-            except id_token.UnverifiedError as error:
-                # The keys may have been changed while the person typed; a copy of the old ones may be in the way for a while.
-                if fetches >= (1 if error.has_key else _MOST_FETCHES) or wait.remaining() <= 0:
-                    raise
-                if fetches:
-                    self._observer.trouble(error.message)
-                    wait.sleep(wait.back_off(fetches, error))
-            keys, fetches = self._new_keys(http, provider, wait), fetches + 1
-
-    def _new_keys(
-        self, http: http_session.HttpSession, provider: authority.Provider, wait: device_flow.Wait
-    ) -> id_token.KeySet:
-        """Fetch the provider's keys; what fails is tried again until the code expires."""
-        from devicelogin.signin import id_token
-
-        failures = 0
-        while True:
-            try:
-                return id_token.read_keys(signing_keys.request_keys(http, provider))
-            except (errors.TryLaterError, errors.BadAnswerError) as error:
-                if wait.remaining() <= 0:
-                    raise
-                failures += 1
-                self._observer.trouble(error.message)
-                wait.sleep(wait.back_off(failures, error))
+        return answer
 
     def _check_person(self, account: models.Account) -> None:
         wanted = self._options.expect_user
         login = hints.login(self._work.profile)
-        if wanted is not None and not is_expected(account, wanted):
+        if wanted is not None and not preparing.is_expected(account, wanted):
             raise errors.LoginNotCompletedError(
                 f"{account.username} signed in, but {wanted} was expected; nothing was saved",
                 hint=f"run {login} again and sign in as {wanted}",
@@ -249,39 +251,44 @@ class _Login:
                 code="unexpected_account",
             )
 
-    def _keep(
+    def _new_sign_in(
         self,
         provider: authority.Provider,
-        answer: models.TokenAnswer,
         account: models.Account,
+        granted: list[_Granted],
+        root: str,
         *,
-        wait_seconds: float,
+        is_addition: bool,
     ) -> models.SignIn:
-        chosen, work = self._chosen, self._work
-        graph_root = chosen.graph_root.value
-        if graph_root is None:
-            graph_root = "" if provider.is_oidc else clouds.graph_root_for(provider.origin, provider.graph_host)
-        self._warn_of_missing(answer, graph_root)
-        sign_in = models.SignIn(
+        """Return the trace of the new sign-in; what is added to a saved one leaves its own scopes as they are."""
+        for asked, answer in granted:
+            missing = scopes.missing(asked, answer.scopes, graph_root=root)
+            if missing:
+                self._observer.note(f"not all that was asked for was granted; missing: {' '.join(missing)}")
+        old = self._old if is_addition else None
+        return models.SignIn(
             state="pending",
             account=account,
             client_id=self._client_id,
             authority=provider.url,
             is_oidc=provider.is_oidc,
             issuer=provider.issuer,
-            graph_root=graph_root,
-            scopes=chosen.scopes.value,
-            granted_scopes=answer.scopes,
+            graph_root=old.graph_root if old is not None else root,
+            scopes=old.scopes if old is not None else self._chosen.scopes.value,
+            granted_scopes=old.granted_scopes if old is not None else granted[0][1].scopes,
             location=self._store.location,
             previous=preparing.other_place(self._store.location, self._old),
             hosts=provider.hosts(),
         )
+
+    def _keep(
+        self, sign_in: models.SignIn, granted: list[_Granted], *, wait_seconds: float, is_addition: bool
+    ) -> models.SignIn:
+        """Save the newest refresh token, which serves every API, then the settings and the access tokens."""
+        chosen, work = self._chosen, self._work
         with secret_store.ProfileLock(work.paths, wait_seconds=wait_seconds):
-            saved = self._save(sign_in, answer)
-            try:
-                settings.write_profile(work.paths, chosen.profile_changes())
-            except errors.DeviceLoginError as error:
-                self._observer.note(f"signed in, but the settings could not be written: {error.message}")
+            saved = self._save(sign_in, granted[-1][1])
+            write_settings(work, chosen, self._observer, is_addition=is_addition)
             cache = work.token_cache(chosen)
             try:
                 cache.clear()
@@ -289,13 +296,10 @@ class _Login:
                 self._observer.note(
                     f"not all cached tokens could be deleted; none of them is used any more: {error.message}"
                 )
-            cache.write(cache_directory.new_entry(work.paths, "", answer, min_valid=cache.min_valid))
+            for number, (asked, answer) in enumerate(granted):
+                line = "" if number == 0 and not is_addition else access_cache.scope_line(asked)
+                cache.write(cache_directory.new_entry(work.paths, line, answer, min_valid=cache.min_valid))
         return saved
-
-    def _warn_of_missing(self, answer: models.TokenAnswer, graph_root: str) -> None:
-        missing = scopes.missing(self._chosen.scopes.value, answer.scopes, graph_root=graph_root)
-        if missing:
-            self._observer.note(f"not all that was asked for was granted; missing: {' '.join(missing)}")
 
     def _save(self, sign_in: models.SignIn, answer: models.TokenAnswer) -> models.SignIn:
         """Trace "pending", secret, trace "saved", then the old secret goes. The caller holds the lock."""

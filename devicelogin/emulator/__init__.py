@@ -13,9 +13,20 @@ from __future__ import annotations
 
 from devicelogin.emulator.behaviour import Behaviour, IdTokenFault
 from devicelogin.emulator.clock import MovableClock
-from devicelogin.emulator.directory import Client, User
+from devicelogin.emulator.directory import Client, Resource, User
 from devicelogin.emulator.emulator import Emulator
 from devicelogin.emulator.faults import Fault
 from devicelogin.emulator.messages import MISSING, Request
 
-__all__ = ["MISSING", "Behaviour", "Client", "Emulator", "Fault", "IdTokenFault", "MovableClock", "Request", "User"]
+__all__ = [
+    "MISSING",
+    "Behaviour",
+    "Client",
+    "Emulator",
+    "Fault",
+    "IdTokenFault",
+    "MovableClock",
+    "Request",
+    "Resource",
+    "User",
+]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
+
+    from devicelogin.emulator.directory import Resource
 
 IdTokenFault = Literal[
     "missing",
@@ -63,6 +65,8 @@ class Behaviour:
     id_token_on_refresh: bool = True
     #: None: all that were asked for. Else only those of them that are named here, without regard to case.
     granted_scopes: Collection[str] | None = None
+    #: Entra dialect: the APIs beside Graph, by address (`https://outlook.office.com`, `api://board`) or id.
+    resources: Mapping[str, Resource] = field(default_factory=dict)
     #: Entra dialect: answer `client_info=1`.
     client_info: bool = True
     id_token_fault: IdTokenFault | None = None

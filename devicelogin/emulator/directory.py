@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from devicelogin.emulator import oauth_errors
 
@@ -53,6 +54,22 @@ class Client:
     allows_personal_accounts: bool = True
     family_id: str | None = None
     default_scopes: tuple[str, ...] = ("User.Read",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """An API beside Graph. `permissions` are all that it has.
+
+    `consented` are those that an administrator has consented to for everybody; a person consents to others as they sign
+    in. `is_listed` False: the app registration does not list it (AADSTS650057). `policy`: `"block"`, a Conditional Access
+    policy refuses every token for it (AADSTS53003); `"mfa"`, it wants a second factor (AADSTS50076), which whoever approves
+    a sign-in for it gives.
+    """
+
+    permissions: tuple[str, ...]
+    consented: tuple[str, ...] = ()
+    is_listed: bool = True
+    policy: Literal["block", "mfa"] | None = None
 
 
 ADA = User(

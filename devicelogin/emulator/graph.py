@@ -9,7 +9,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from devicelogin.emulator import messages
+from devicelogin.emulator import messages, scopes
 
 if TYPE_CHECKING:
     from devicelogin.emulator.behaviour import Behaviour
@@ -95,6 +95,9 @@ class Graph:
             message = "IDX14100: JWT is not well formed, there are no dots (.)."
             if "." in value:
                 message = "Signature verification failed, the token was not issued by this emulator."
+            raise _GraphError(401, "InvalidAuthenticationToken", message, bearer)
+        if token.grant.scopes.resource != scopes.GRAPH:
+            message = "Access token validation failure. Invalid audience."
             raise _GraphError(401, "InvalidAuthenticationToken", message, bearer)
         if self._clock.now() >= token.expires_at:
             message = "Lifetime validation failed, the token is expired."

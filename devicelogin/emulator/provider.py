@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 #: The bare form is what old clients send and Entra accepts.
 _DEVICE_GRANTS = ("urn:ietf:params:oauth:grant-type:device_code", "device_code")
 
+#: The id of every Conditional Access policy here.
+_POLICY_ID = "9a1f2b7e-63c5-4d0e-8f24-1c7d5e3a6b90"
+
 _MESSAGES = {
     "de": "Um sich anzumelden, öffnen Sie in einem Webbrowser die Seite {uri}, und geben Sie den Code {code} ein, um sich "
     "zu authentifizieren.",
@@ -46,7 +49,8 @@ class IdentityProvider:
         self._behaviour = behaviour
         self._clock = clock
         self._directory = directory
-        self._consents: dict[tuple[str, str], set[str]] = {}
+        #: Of each app and person, by API.
+        self._consents: dict[tuple[str, str], dict[str, set[str]]] = {}
 
     def answer(self, request: Request) -> Answer:
         """Answer a request to any endpoint of the identity provider."""
@@ -89,7 +93,8 @@ class IdentityProvider:
         scope = request.form.get("scope", "")
         if not scope and not request.is_oidc:
             raise oauth_errors.missing_parameter("scope")
-        asked = scopes.parse(scope, origin=request.origin, is_oidc=request.is_oidc)
+        # Entra looks at the resources only when the code is redeemed, and accepts scopes of several ones here.
+        asked = self._parsed(scope, request)
         if request.is_oidc and not client.allows_public_client_flows:
             raise oauth_errors.Refusal(
                 "unauthorized_client", text="Client is not allowed to initiate OAuth 2.0 Device Authorization Grant."
@@ -131,32 +136,47 @@ class IdentityProvider:
         self._check_public(client)
         code = self.codes.redeem(device_code, client, tenant)
         assert code.user is not None
-        granted = self._grant(code.scopes, client, code.user, client.default_scopes, request)
-        self._consents.setdefault((client.client_id, code.user.object_id), set()).update(granted.names)
+        consented = self._consents.setdefault((client.client_id, code.user.object_id), {})
+        if not request.is_oidc:
+            for resource in code.scopes.resources:
+                self._check_listed(resource)
+                self._check_policy(resource, has_second_factor=True)
+        granted = [self._approved(code.scopes.of(one), client, code.user, request) for one in code.scopes.resources]
+        for one in granted:
+            consented.setdefault(one.resource, set()).update(one.names)
+        self._check_one_resource(code.scopes)
         family = refresh_tokens.Family(
             user=code.user,
             client=client,
             tenant=tenant,
-            scopes=code.scopes.within(granted.names),
+            scopes=code.scopes.within(granted[0].names),
             signed_in_at=code.signed_in_at,
+            has_second_factor=any(self._policy(one) == "mfa" for one in code.scopes.resources),
         )
-        with_refresh = granted.offline and self._behaviour.grant_refresh_token
-        return self._tokens_answer(request, family, granted, with_refresh=with_refresh, with_id=granted.openid)
+        with_refresh = granted[0].offline and self._behaviour.grant_refresh_token
+        return self._tokens_answer(request, family, granted[0], with_refresh=with_refresh, with_id=granted[0].openid)
 
     def _refresh(self, request: Request, client: Client, tenant: str) -> Answer:
         refresh_token = request.form.get("refresh_token")
         if not refresh_token:
             raise oauth_errors.missing_parameter("refresh_token")
         scope = request.form.get("scope")
-        asked = scopes.parse(scope, origin=request.origin, is_oidc=request.is_oidc) if scope else None
+        asked = self._parsed(scope, request) if scope else None
         self._check_public(client)
-        family = self.refresh_tokens.use(refresh_token, client, tenant, self._clock.now())
+        family = self.refresh_tokens.find(refresh_token, client, tenant, self._clock.now())
         if family.user.object_id in self._directory.disabled:
             raise oauth_errors.Refusal("invalid_grant", 50057, "The user account is disabled.")
         asked = asked or family.scopes
-        consented = self._consents.get((client.client_id, family.user.object_id), set())
+        self._check_one_resource(asked)
+        resource = asked.resources[0]
+        if not request.is_oidc:
+            self._check_listed(resource)
+        consented = self._consented(resource, client, family.user)
         self._check_consent(asked, consented, client, is_oidc=request.is_oidc)
+        if not request.is_oidc:
+            self._check_policy(resource, has_second_factor=family.has_second_factor)
         granted = self._grant(asked, client, family.user, tuple(sorted(consented)), request)
+        self.refresh_tokens.spend(refresh_token)
         with_id = granted.openid and self._behaviour.id_token_on_refresh
         return self._tokens_answer(
             request, family, granted, with_refresh=self._behaviour.refresh_token_on_refresh, with_id=with_id
@@ -238,8 +258,78 @@ class IdentityProvider:
                 status=401,
             )
 
+    def _parsed(self, scope: str, request: Request) -> ScopeRequest:
+        return scopes.parse(scope, origin=request.origin, is_oidc=request.is_oidc, resources=self._behaviour.resources)
+
+    def _check_one_resource(self, asked: ScopeRequest) -> None:
+        if len(asked.resources) > 1:
+            raise oauth_errors.Refusal(
+                "invalid_grant",
+                28000,
+                "Provided value for the input parameter scope is not valid because it contains more than one resource. "
+                f"Scope {' '.join(one.prefix + one.name for one in asked.asked)} is not valid.",
+            )
+
+    def _check_listed(self, resource: str) -> None:
+        known = self._behaviour.resources.get(resource)
+        if known is not None and not known.is_listed:
+            raise oauth_errors.Refusal(
+                "invalid_resource",
+                650057,
+                "Invalid resource. The client has requested access to a resource which is not listed in the requested "
+                f"permissions in the client's application registration. Resource value from request: {resource}.",
+            )
+
+    def _policy(self, resource: str) -> str | None:
+        known = self._behaviour.resources.get(resource)
+        return known.policy if known is not None else None
+
+    def _check_policy(self, resource: str, *, has_second_factor: bool) -> None:
+        policy = self._policy(resource)
+        claims = json.dumps({"access_token": {"capolids": {"essential": True, "values": [_POLICY_ID]}}})
+        if policy == "block":
+            raise oauth_errors.Refusal(
+                "invalid_grant",
+                53003,
+                "Access has been blocked by Conditional Access policies. The access policy does not allow token issuance.",
+                suberror="message_only",
+                claims=claims,
+            )
+        if policy == "mfa" and not has_second_factor:
+            raise oauth_errors.Refusal(
+                "interaction_required",
+                50076,
+                "Due to a configuration change made by your administrator, or because you moved to a new location, you "
+                f"must use multi-factor authentication to access '{resource}'.",
+                suberror="basic_action",
+                claims=claims,
+            )
+
+    def _consented(self, resource: str, client: Client, user: User) -> set[str]:
+        """Return what of an API was consented to: by the person, and by an administrator for everybody."""
+        own = self._consents.get((client.client_id, user.object_id), {}).get(resource, set())
+        known = self._behaviour.resources.get(resource)
+        return own | set(known.consented if known is not None else ())
+
+    def _approved(self, asked: ScopeRequest, client: Client, user: User, request: Request) -> GrantedScopes:
+        """Return what a person who approves `asked`, all of one API, grants of it.
+
+        `.default` is what was consented to before; where nothing was, they are shown, and consent to, all that the app
+        registration lists, of every API (scopes-oidc.md).
+        """
+        resource = asked.resources[0]
+        consented = self._consented(resource, client, user)
+        if asked.has_default and not consented and not request.is_oidc:
+            known = self._consents[(client.client_id, user.object_id)]
+            known.setdefault(scopes.GRAPH, set()).update(client.default_scopes)
+            for name, description in self._behaviour.resources.items():
+                if description.is_listed:
+                    known.setdefault(name, set()).update(description.permissions)
+            consented = self._consented(resource, client, user)
+        return self._grant(asked, client, user, tuple(sorted(consented)), request)
+
     def _check_consent(self, asked: ScopeRequest, consented: set[str], client: Client, *, is_oidc: bool) -> None:
-        if set(asked.names) <= consented:
+        if set(asked.names) <= consented and (consented or not asked.has_default):
             return
         if is_oidc:
             raise oauth_errors.Refusal("invalid_scope", text="Invalid scopes: not granted before")
@@ -263,7 +353,7 @@ class IdentityProvider:
                 return False
             return wanted is None or name.lower() in wanted
 
-        return scopes.grant(asked, defaults or client.default_scopes, allowed, is_oidc=request.is_oidc)
+        return scopes.grant(asked, defaults, allowed, is_oidc=request.is_oidc)
 
     def _issuer(self, request: Request, user: User) -> str:
         if request.is_oidc:

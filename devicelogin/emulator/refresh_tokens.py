@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Family:
-    """What one sign-in led to. `dead` is why none of its refresh tokens is good any more."""
+    """What one sign-in led to. `dead` is why none of its refresh tokens is good any more.
+
+    `has_second_factor`: the person gave one, which a policy may want.
+    """
 
     user: User
     client: Client
@@ -25,6 +28,7 @@ class Family:
     scopes: ScopeRequest
     signed_in_at: float
     dead: Literal["revoked", "reused"] | None = None
+    has_second_factor: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -47,8 +51,8 @@ class RefreshTokens:
         self._tokens[token] = _RefreshToken(family, now)
         return token
 
-    def use(self, token: str, client: Client, tenant: str, now: float) -> Family:
-        """Return the family of `token`, which is used by this. Raises Refusal if it is not good.
+    def find(self, token: str, client: Client, tenant: str, now: float) -> Family:
+        """Return the family of `token`. Raises Refusal if it is not good.
 
         A refresh token of Entra is bound to person and client, not to a tenant; one of the realm stays there.
         """
@@ -84,8 +88,11 @@ class RefreshTokens:
         if self.behaviour.mode == "strict" and record.used:
             family.dead = "reused"
             raise _dead("reused", record.issued_at, age)
-        record.used = self.behaviour.refresh_token_on_refresh
         return family
+
+    def spend(self, token: str) -> None:
+        """Note that `token` has brought new ones; a request that is refused spends none."""
+        self._tokens[token].used = self.behaviour.refresh_token_on_refresh
 
     def revoke(self, user: User | None) -> None:
         """Revoke all that `user`, or everybody, holds."""

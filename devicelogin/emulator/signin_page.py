@@ -108,7 +108,7 @@ class SigninPage:
             f"({html.escape(user.user_principal_name)})</label>"
             for user in people
         )
-        asked = [*sorted(code.scopes.reserved), *(prefix + name for prefix, name in code.scopes.asked)]
+        asked = [*sorted(code.scopes.reserved), *(one.prefix + one.name for one in code.scopes.asked)]
         content = f"""<p>Only go on if <strong>you</strong> started this sign-in yourself.</p>
 <dl>
 <dt>Application</dt><dd>{html.escape(code.client.name)}</dd>

@@ -71,7 +71,7 @@ class Tokens:
         if grant.handles_challenges:
             lifetime = self.behaviour.cae_access_token_lifetime
         claims: dict[str, Any] = {
-            "aud": "00000003-0000-0000-c000-000000000000",
+            "aud": grant.scopes.audience,
             "iss": f"https://sts.windows.net/{grant.user.tenant_id}/",
             "iat": int(now),
             "nbf": int(now),
@@ -80,7 +80,9 @@ class Tokens:
             "appid": grant.client.client_id,
             "idtyp": "user",
             "oid": grant.user.object_id,
-            "scp": grant.scopes.echo,
+            "scp": " ".join(
+                word.rpartition("/")[2] for word in grant.scopes.echo.split() if not word.endswith(".default")
+            ),
             "tid": grant.user.tenant_id,
             "upn": grant.user.user_principal_name,
             "uti": secrets.token_urlsafe(16),

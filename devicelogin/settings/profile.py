@@ -45,6 +45,8 @@ _KEYS: dict[str, tuple[Fits, str]] = {
     "authority": _TEXT,
     "oidc_issuer": _TEXT,
     "scopes": _TEXTS,
+    "also": _TEXTS,
+    "default_scope": (_is_yes_or_no, "true or false, without quotes"),
     "graph_root": _TEXT,
     "ca_file": _TEXT,
     "min_valid": (_is_number, "a whole number, as in {key} = 300"),

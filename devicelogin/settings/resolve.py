@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from devicelogin import clouds, errors, models, redaction
+from devicelogin import clouds, errors, models, redaction, resources
 from devicelogin.settings import profile, shapes
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ FLAGS = {
     "authority": "--authority",
     "oidc_issuer": "--oidc-issuer",
     "scopes": "--scope",
+    "default_scope": "--no-default-scope",
     "graph_root": "--graph-root",
     "ca_file": "--ca-file",
     "min_valid": "--min-valid",
@@ -75,7 +76,9 @@ class Settings:
     """Everything a command may want to know, checked.
 
     `authority_url` has no slash at its end; `is_oidc` tells an OpenID issuer from an Entra-shaped authority.
-    `authority_key` is `tenant`, `authority` or `oidc_issuer` and `authority_choice` what was written there. `graph_root`
+    `authority_key` is `tenant`, `authority` or `oidc_issuer` and `authority_choice` what was written there. `scopes` are those of
+    one API, the profile's default resource; `also` are those of others (design decision D17). `added` is what `--scope` gave
+    at login. `graph_root`
     None: to be derived at login. `min_valid` (seconds) None: derived from the token's lifetime. `bind` None: `machine`
     where this machine has an identity. `notes` are sentences for the person who signs in.
     """
@@ -87,6 +90,8 @@ class Settings:
     authority_key: str
     authority_choice: str
     scopes: Value[tuple[str, ...]]
+    also: Value[tuple[str, ...]]
+    default_scope: Value[bool]
     graph_root: Value[str | None]
     ca_file: Value[str | None]
     min_valid: Value[int | None]
@@ -100,6 +105,7 @@ class Settings:
     remote_login: Value[bool]
     remote_login_hours: Value[str | None]
     notes: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
 
     def profile_changes(self) -> dict[str, object]:
         """Return what login writes into the profile, so that later commands need no options (for `write_profile`)."""
@@ -107,6 +113,9 @@ class Settings:
         changes[self.authority_key] = self.authority_choice
         changes["client_id"] = self.client_id.value
         changes["scopes"] = list(self.scopes.value)
+        changes["also"] = list(self.also.value) or None
+        if self.default_scope.explicit:
+            changes["default_scope"] = self.default_scope.value
         if self.graph_root.explicit:
             changes["graph_root"] = self.graph_root.value
         if self.ca_file.explicit:
@@ -170,6 +179,11 @@ def resolve(
     asked, shape = (levels, shapes.oidc_client_id) if is_oidc else ((*levels, azure), shapes.client_id)
     client_id = _pick(asked, "client_id", shape, None)
     choice = authority_url.value
+    graph_root = _pick(levels, "graph_root", shapes.graph_root, None)
+    default_scope = _pick(levels, "default_scope", shapes.flag, True)
+    scopes, also, added = _all_scopes(
+        levels, is_oidc=is_oidc, for_login=for_login, root=graph_root.value or "", with_default=default_scope
+    )
     return Settings(
         profile=paths.profile,
         client_id=client_id,
@@ -177,8 +191,11 @@ def resolve(
         is_oidc=is_oidc,
         authority_key=authority_key,
         authority_choice=choice.rpartition("/")[2] if authority_key == "tenant" else choice,
-        scopes=_scopes(levels, is_oidc=is_oidc, add_flags=for_login),
-        graph_root=_pick(levels, "graph_root", shapes.graph_root, None),
+        scopes=scopes,
+        also=also,
+        added=added,
+        default_scope=default_scope,
+        graph_root=graph_root,
         ca_file=_ca_file(levels, paths, environ),
         min_valid=_pick(levels, "min_valid", shapes.min_valid, None),
         store=_pick(levels, "store", shapes.store, "auto"),
@@ -235,18 +252,53 @@ def _tenant_url(given: object) -> str:
     return f"https://{clouds.DEFAULT_LOGIN_HOST}/{shapes.tenant(given)}"
 
 
-def _scopes(levels: tuple[_Level, ...], *, is_oidc: bool, add_flags: bool) -> Value[tuple[str, ...]]:
-    def parse(given: object) -> tuple[str, ...]:
-        return shapes.scopes(given, is_oidc=is_oidc)
+def _all_scopes(
+    levels: tuple[_Level, ...], *, is_oidc: bool, for_login: bool, root: str, with_default: Value[bool]
+) -> tuple[Value[tuple[str, ...]], Value[tuple[str, ...]], tuple[str, ...]]:
+    """Return the scopes of the default resource, those of others, and those that flags add to a login.
 
-    flags, *others = levels
-    if not add_flags or "scopes" not in flags.values:
-        return _pick(levels, "scopes", parse, () if is_oidc else ("User.Read",))
-    added = flags.read("scopes", parse)
+    The default resource is that of the first scope; `root` is where Graph is.
+    """
+
+    def parse(given: object) -> tuple[str, ...]:
+        return shapes.scopes(given, is_oidc=is_oidc) if is_oidc else shapes.entra_scopes(given)
+
     nothing: tuple[str, ...] = ()
-    saved = _pick(others, "scopes", parse, nothing)
-    together = shapes.scopes(saved.value + added.value, is_oidc=is_oidc)
-    return Value(together, f"{added.source} and {saved.source}" if saved.explicit else added.source)
+    flags, *others = levels
+    scopes, further = _pick(levels, "scopes", parse, nothing), _pick(levels, "also", parse, nothing)
+    added = scopes.value if for_login and "scopes" in flags.values else nothing
+    if added:
+        saved = _pick(others, "scopes", parse, nothing)
+        both = shapes.scopes(saved.value + added, is_oidc=is_oidc)
+        together = both if is_oidc else resources.together(saved.value + further.value, added, root)
+        scopes = Value(together, f"{scopes.source} and {saved.source}" if saved.explicit else scopes.source)
+    if is_oidc:
+        return scopes, Value(nothing, DEFAULT), added
+    groups = resources.grouped(scopes.value, root)
+    default = next(iter(groups), resources.GRAPH)
+    if not added:
+        groups = resources.grouped(scopes.value + further.value, root)
+    own = groups.pop(default, nothing)
+    if default == resources.GRAPH and for_login:
+        own = _with_default(own, with_default, flags.source("scopes"))
+    elif not scopes.explicit:
+        own = ("User.Read",)
+    also = tuple(scope for group in groups.values() for scope in group)
+    return Value(own, scopes.source), Value(also, further.source if further.explicit else scopes.source), added
+
+
+def _with_default(scopes: tuple[str, ...], with_default: Value[bool], option: str) -> tuple[str, ...]:
+    """Return Graph's scopes with the one that every sign-in has, unless that is not wished or all are asked for."""
+    if not with_default.value:
+        if not scopes:
+            raise errors.UsageError(
+                f"no scope is left to ask for: {with_default.source} leaves out User.Read",
+                hint=f"name one: {option} SCOPE",
+            )
+        return scopes
+    if any(resources.is_default(scope) or scope.lower().rpartition("/")[2] == "user.read" for scope in scopes):
+        return scopes
+    return ("User.Read", *scopes)
 
 
 def _ca_file(levels: tuple[_Level, ...], paths: ProfilePaths, environ: Mapping[str, str]) -> Value[str | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from devicelogin import clouds, redaction
+from devicelogin import clouds, redaction, resources
 
 #: Which scopes does MSAL add to every sign-in by itself, and refuse when they are listed?
 RESERVED_SCOPES = frozenset({"openid", "profile", "offline_access"})
@@ -137,6 +137,18 @@ def scopes(given: object, *, is_oidc: bool) -> tuple[str, ...]:
         if name not in RESERVED_SCOPES:
             wanted.setdefault(name, item)
     return tuple(wanted.values())
+
+
+def entra_scopes(given: object) -> tuple[str, ...]:
+    """Return scopes of Entra, as `scopes` does; each is a permission, of Graph or of the API before its last slash."""
+    found = scopes(given, is_oidc=False)
+    for item in found:
+        if resources.lacks_permission(item):
+            raise BadValueError(
+                f"{_shown(item)} is an API, not one of its permissions",
+                f"for all that was consented to there: {item}/{resources.DEFAULT}",
+            )
+    return found
 
 
 def ca_file(given: object, *, directory: str, home: str) -> str:

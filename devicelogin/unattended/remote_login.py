@@ -86,6 +86,10 @@ class _Remote(device_flow.Silence):
         """Pass the remark on."""
         self._note(message)
 
+    def announce(self, message: str) -> None:
+        """Pass it on."""
+        self._note(message)
+
     def may_renew(self) -> bool:
         """Never: nobody came, and is asked again when the pause is over."""
         return False

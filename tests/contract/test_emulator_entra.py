@@ -15,7 +15,7 @@ import jwt
 import pytest
 from emulator_client import SCOPE, Client
 
-from devicelogin.emulator import Emulator, Fault
+from devicelogin.emulator import Emulator, Fault, Resource
 
 if TYPE_CHECKING:
     import requests
@@ -414,3 +414,116 @@ def test_instance_discovery_knows_this_host_alone(client: Client) -> None:
     assert known.json()["metadata"][0]["aliases"] == [f"127.0.0.1:{client.emulator.port}"]
     other = client.get(url, params={"authorization_endpoint": "https://login.attacker.example/common"})
     assert (other.status_code, other.json()["error"]) == (400, "invalid_instance")
+
+
+# APIs beside Graph (handoff facts, section G; MicrosoftDocs/azure-docs#42565)
+
+EXCHANGE = "https://outlook.office.com"
+BOARD = "7d1f0a52-3c4b-4e6d-8f90-a1b2c3d4e5f6"
+OTHERS = {
+    EXCHANGE: Resource(permissions=("SMTP.Send", "IMAP.AccessAsUser.All")),
+    BOARD: Resource(permissions=("Read", "Write"), consented=("Read",)),
+    "api://unlisted": Resource(permissions=("Use",), is_listed=False),
+    "api://blocked": Resource(permissions=("Use",), consented=("Use",), policy="block"),
+    "api://careful": Resource(permissions=("Use",), consented=("Use",), policy="mfa"),
+}
+RESERVED = "openid profile offline_access"
+
+
+def refused(answer: requests.Response) -> tuple[str, int, str | None]:
+    """Return error, number and suberror of a refusal."""
+    assert answer.status_code == 400, answer.text
+    body = answer.json()
+    return body["error"], body["error_codes"][0], body.get("suberror")
+
+
+def payload(token: str) -> dict:
+    """Return the claims of an access token, which nobody can verify."""
+    return jwt.decode(token, options={"verify_signature": False})
+
+
+@pytest.fixture
+def apis(client: Client) -> Client:
+    """A client of an emulator that knows other APIs."""
+    client.emulator.resources = OTHERS
+    return client
+
+
+def test_one_refresh_token_serves_every_api_that_was_consented_to(apis: Client) -> None:
+    """G1: bound to person and app, not to an API; `aud` is the API as it was asked for, `scp` short."""
+    tokens = apis.sign_in(f"User.Read {RESERVED}")
+    for scope, audience in (
+        (f"{BOARD}/Read", BOARD),
+        (f"{BOARD}//Read", f"{BOARD}/"),
+        (f"{BOARD}/.default", BOARD),
+        ("User.Read", "00000003-0000-0000-c000-000000000000"),
+        ("https://graph.microsoft.com/.default", "https://graph.microsoft.com"),
+    ):
+        answer = apis.refresh(tokens["refresh_token"], scope=f"{scope} {RESERVED}")
+        assert answer.status_code == 200, answer.text
+        found = payload(answer.json()["access_token"])
+        assert found["aud"] == audience
+        assert {"Read", "User.Read"} & set(found["scp"].split())
+        assert "/" not in found["scp"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        (f"{EXCHANGE}/SMTP.Send", ("invalid_grant", 65001, "consent_required")),
+        (f"{EXCHANGE}/.default", ("invalid_grant", 65001, "consent_required")),
+        (f"{BOARD}/Write", ("invalid_grant", 65001, "consent_required")),
+        (f"{BOARD}/Read User.Read", ("invalid_grant", 28000, None)),
+        (f"{BOARD}/Read {BOARD}/.default", ("invalid_scope", 70011, None)),
+        (f"{BOARD}/Nothing", ("invalid_scope", 70011, None)),
+        ("api://nowhere/.default", ("invalid_resource", 500011, None)),
+        ("api://unlisted/.default", ("invalid_resource", 650057, None)),
+        ("api://blocked/Use", ("invalid_grant", 53003, "message_only")),
+        ("api://careful/Use", ("interaction_required", 50076, "basic_action")),
+    ],
+)
+def test_a_refresh_for_an_api_is_refused_as_entra_does(apis: Client, scope: str, expected: tuple) -> None:
+    """G3: and none of it touches the sign-in, which goes on to bring tokens for Graph."""
+    tokens = apis.sign_in(f"User.Read {RESERVED}")
+    assert refused(apis.refresh(tokens["refresh_token"], scope=f"{scope} {RESERVED}")) == expected
+    assert apis.refresh(tokens["refresh_token"], scope=f"User.Read {RESERVED}").status_code == 200
+
+
+def test_two_apis_in_one_device_flow_are_refused_after_the_approval(apis: Client) -> None:
+    """G4: a code is given, the consent is recorded, the token is not; a second flow for one API then has it."""
+    flow = apis.start(f"User.Read {EXCHANGE}/SMTP.Send {RESERVED}")
+    apis.emulator.approve(flow["user_code"])
+    assert refused(apis.poll(flow["device_code"])) == ("invalid_grant", 28000, None)
+    tokens = apis.sign_in(f"User.Read {RESERVED}")
+    assert apis.refresh(tokens["refresh_token"], scope=f"{EXCHANGE}/SMTP.Send {RESERVED}").status_code == 200
+
+
+def test_a_first_default_consents_to_all_that_the_app_lists(apis: Client) -> None:
+    """G2: one approval of `.default` where nothing was consented to, and every listed API comes silently."""
+    tokens = apis.sign_in(f"https://graph.microsoft.com/.default {RESERVED}")
+    for scope in (f"{EXCHANGE}/SMTP.Send", f"{BOARD}/Write", "User.Read"):
+        assert apis.refresh(tokens["refresh_token"], scope=f"{scope} {RESERVED}").status_code == 200
+    assert refused(apis.refresh(tokens["refresh_token"], scope="api://unlisted/Use"))[1] == 650057
+
+
+def test_a_sign_in_for_a_careful_api_gives_the_second_factor(apis: Client) -> None:
+    """The person gives it as they approve; the refresh token of that sign-in has it, that of another has not."""
+    tokens = apis.sign_in(f"api://careful/Use {RESERVED}")
+    assert apis.refresh(tokens["refresh_token"], scope=f"api://careful/Use {RESERVED}").status_code == 200
+    plain = apis.sign_in(f"User.Read {RESERVED}")
+    assert refused(apis.refresh(plain["refresh_token"], scope=f"api://careful/Use {RESERVED}"))[1] == 50076
+
+
+def test_graph_takes_no_token_of_another_api(apis: Client) -> None:
+    """A token is for one API; Graph answers 401 to those of others."""
+    tokens = apis.sign_in(f"{BOARD}/Read {RESERVED}")
+    assert apis.graph("/v1.0/me", tokens["access_token"]).status_code == 401
+
+
+def test_a_refused_refresh_spends_no_one_time_token(apis: Client) -> None:
+    """Knob `mode="strict"`: what was refused can be asked again, with other scopes, with the same refresh token."""
+    apis.emulator.mode = "strict"
+    tokens = apis.sign_in(f"User.Read {RESERVED}")
+    assert refused(apis.refresh(tokens["refresh_token"], scope=f"{EXCHANGE}/SMTP.Send"))[1] == 65001
+    assert apis.refresh(tokens["refresh_token"]).status_code == 200
+    assert refused(apis.refresh(tokens["refresh_token"]))[1] == 70000

@@ -20,6 +20,8 @@ EVERY_KEY = """
 client_id = "1f6c2f0e-0000-4000-8000-000000000001"
 tenant = "contoso.com"
 scopes = ["User.Read", "Mail.Read"]
+also = ["https://outlook.office.com/SMTP.Send"]
+default_scope = false
 graph_root = "https://graph.microsoft.us"
 ca_file = "ca.pem"
 min_valid = 600
@@ -150,10 +152,11 @@ def test_a_monstrous_key_does_not_fill_the_screen(paths: settings.ProfilePaths) 
 WRONG_TYPES = ["1", "1.5", "true", '"x"', "[1]", '["x"]', "1979-05-27", "{ a = 1 }", '["x", 1]', "[]"]
 RIGHT_TYPES = {
     **{key: {'"x"'} for key in profile.KEYS},
-    **{key: {'["x"]', "[]"} for key in ("scopes", "on_code", "on_login_needed")},
+    **{key: {'["x"]', "[]"} for key in ("scopes", "also", "on_code", "on_login_needed")},
     "key": {'"x"', '["x"]', "[]"},
     "min_valid": {"1"},
     "remote_login": {"true"},
+    "default_scope": {"true"},
 }
 
 

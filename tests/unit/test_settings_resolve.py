@@ -168,11 +168,11 @@ def test_scope_flags_add_to_the_profile_at_login_and_replace_later(paths: settin
 @pytest.mark.parametrize(
     ("given_scopes", "is_oidc", "left"),
     [
-        (("openid", "profile", "offline_access", "Mail.Read"), False, ("Mail.Read",)),
-        (("OpenID",), False, ()),
+        (("openid", "profile", "offline_access", "Mail.Read"), False, ("User.Read", "Mail.Read")),
+        (("OpenID",), False, ("User.Read",)),
         (("openid",), True, ()),
         (("a", "A", "a"), True, ("a", "A")),
-        (("a", "A", "a"), False, ("a",)),
+        (("a", "A", "a"), False, ("User.Read", "a")),
         (("https://graph.microsoft.us/.default",), False, ("https://graph.microsoft.us/.default",)),
         (("api://1f6c2f0e/x", "urn:x:y"), True, ("api://1f6c2f0e/x", "urn:x:y")),
     ],
