@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from devicelogin import errors, graph, hints, secret_store
+from devicelogin import errors, graph, hints, resources, secret_store
 from devicelogin.client import unfinished
 from devicelogin.tokens import silent
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from devicelogin import clock, http_session, models
     from devicelogin.client.workplace import Workplace
     from devicelogin.settings import resolve
-
-_ELSEWHERE = "://"
 
 
 def graph_client(
@@ -57,10 +55,11 @@ def session(
 def graph_scopes(sign_in: models.SignIn, chosen: resolve.Settings) -> tuple[str, ...]:
     """Return the scopes of the token for Graph: the profile's own if all are Graph's, else Graph's among them, else all."""
     scopes = chosen.scopes.value if chosen.scopes.explicit else sign_in.scopes
-    root = sign_in.graph_root.rstrip("/").lower() + "/"
-    of_graph = tuple(scope for scope in scopes if _ELSEWHERE not in scope or scope.lower().startswith(root))
-    if of_graph and len(of_graph) == len(scopes):
+    found = resources.grouped(scopes, sign_in.graph_root)
+    if set(found) <= {resources.GRAPH}:
         return ()
+    also = resources.grouped(chosen.also.value, sign_in.graph_root)
+    of_graph = found.get(resources.GRAPH) or also.get(resources.GRAPH)
     return of_graph or (f"{sign_in.graph_root.rstrip('/')}/.default",)
 
 

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import itertools
 import json
 import shlex
 import subprocess
 import sys
+import threading
 from concurrent import futures
+from typing import TYPE_CHECKING
 
 import pytest
 import sandbox
 
 import devicelogin
-from devicelogin import errors
+from devicelogin import errors, private_files
 from devicelogin.emulator import Fault
 from devicelogin.tokens import access_cache, refusals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: Graph wants an authentication context, which no device sign-in brings.
 STEP_UP = base64.b64encode(b'{"access_token":{"acrs":{"essential":true,"value":"c1"}}}').decode()
@@ -35,6 +41,28 @@ def age_refusals(box: sandbox.Box, seconds: float) -> None:
         entry["boot_seconds"] -= seconds
         entry["wall_seconds"] -= seconds
     file.write_text(json.dumps(content))
+
+
+@contextlib.contextmanager
+def within_the_minute(box: sandbox.Box) -> Iterator[None]:
+    """Let what was refused have been refused just now, for as long as the block takes, however slow the machine is."""
+    file, is_over = box.runtime / "default" / access_cache.REFUSED, threading.Event()
+
+    def keep_fresh() -> None:
+        while not is_over.wait(0.2):
+            if file.exists():
+                content = json.loads(file.read_text())
+                for entry in content["refusals"]:
+                    entry["boot_seconds"] = access_cache.boot_seconds()
+                private_files.replace(str(file), json.dumps(content).encode())
+
+    keeper = threading.Thread(target=keep_fresh)
+    keeper.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        keeper.join()
 
 
 def test_a_scope_without_consent_leads_to_the_one_command_that_asks_for_it(box: sandbox.Box) -> None:
@@ -94,13 +122,14 @@ def test_a_thousand_calls_without_consent_make_one_request_a_minute(box: sandbox
     """D17: whoever comes within the minute is told the very same, from the memory, in one process or in many."""
     box.sign_in()
     first = box.run("token", "--scope", "Calendars.Read")
-    for _ in range(1000):
-        with pytest.raises(errors.LoginRequiredError) as refused:
-            box.access_token(scopes=("Calendars.Read",))
-        assert refused.value.code == "consent_required"
-    again = box.run("token", "--scope", "calendars.read")
-    assert (again.status, again.err) == (first.status, first.err)
-    assert box.emulator.count("refresh") == 1
+    with within_the_minute(box):
+        for _ in range(1000):
+            with pytest.raises(errors.LoginRequiredError) as refused:
+                box.access_token(scopes=("Calendars.Read",))
+            assert refused.value.code == "consent_required"
+        again = box.run("token", "--scope", "calendars.read")
+        assert (again.status, again.err) == (first.status, first.err)
+        assert box.emulator.count("refresh") == 1
     age_refusals(box, refusals.SECONDS)
     box.run("token", "--scope", "Calendars.Read")
     assert box.emulator.count("refresh") == 2
@@ -110,8 +139,9 @@ def test_callers_at_one_time_share_one_refusal(box: sandbox.Box) -> None:
     """Who waits for the lock takes the refusal that came meanwhile; the answer is as slow as a mobile network's."""
     box.sign_in()
     box.emulator.script("refresh", itertools.repeat(Fault.delay(1.0)))
-    running = [box.start("token", "--scope", "Calendars.Read") for _ in range(12)]
-    results = [one.finish() for one in running]
+    with within_the_minute(box):
+        running = [box.start("token", "--scope", "Calendars.Read") for _ in range(8)]
+        results = [one.finish() for one in running]
     assert {result.status for result in results} == {4}
     assert len({result.err for result in results}) == 1
     assert box.emulator.count("refresh") == 1
@@ -129,7 +159,7 @@ def test_threads_of_one_program_share_one_refusal(box: sandbox.Box, monkeypatch:
             login.access_token(scopes=["Calendars.Read"])
         return refused.value.code
 
-    with futures.ThreadPoolExecutor(8) as pool:
+    with within_the_minute(box), futures.ThreadPoolExecutor(8) as pool:
         assert set(pool.map(ask, range(40))) == {"consent_required"}
     assert box.emulator.count("refresh") == 1
 
@@ -139,10 +169,11 @@ def test_a_dead_sign_in_is_asked_for_once_a_minute_by_all_jobs(box: sandbox.Box)
     box.sign_in()
     box.expire_cached()
     box.emulator.revoke()
-    for arguments in [("token",)] * 4 + [("graph", "me")] * 2:
-        refused = box.run(*arguments)
-        assert refused.status == 4
-        assert "no longer accepted" in refused.err
+    with within_the_minute(box):
+        for arguments in [("token",)] * 3 + [("graph", "me")] * 2:
+            refused = box.run(*arguments)
+            assert refused.status == 4
+            assert "no longer accepted" in refused.err
     assert box.emulator.count("refresh") == 1
     assert box.run("status", "--check").status == 4
 
@@ -151,8 +182,9 @@ def test_what_ends_the_sign_in_ends_it_for_every_scope(box: sandbox.Box) -> None
     """A number that says so is believed whatever was asked: no scope is tried with a token that is over, and status knows."""
     box.sign_in()
     box.emulator.revoke()
-    assert "it was revoked" in box.run("token", "--scope", "Calendars.Read").err
-    assert "it was revoked" in box.run("token", "--scope", "Mail.Read").err
+    with within_the_minute(box):
+        assert "it was revoked" in box.run("token", "--scope", "Calendars.Read").err
+        assert "it was revoked" in box.run("token", "--scope", "Mail.Read").err
     assert box.emulator.count("refresh") == 1
     assert box.run("status", "--check").status == 4
 
@@ -160,11 +192,13 @@ def test_what_ends_the_sign_in_ends_it_for_every_scope(box: sandbox.Box) -> None
 def test_force_refresh_asks_again_but_not_twice_in_five_seconds(box: sandbox.Box) -> None:
     """Who has just given a consent need not wait for a minute; a loop with --force-refresh is none for the provider."""
     box.sign_in()
-    for _ in range(3):
-        assert box.run("token", "--scope", "Calendars.Read", "--force-refresh").status == 4
+    with within_the_minute(box):
+        for _ in range(3):
+            assert box.run("token", "--scope", "Calendars.Read", "--force-refresh").status == 4
     assert box.emulator.count("refresh") == 1
     age_refusals(box, refusals.FORCED_SECONDS)
-    assert box.run("token", "--scope", "Calendars.Read").status == 4
+    with pytest.raises(errors.LoginRequiredError):
+        box.access_token(scopes=("Calendars.Read",))
     assert box.emulator.count("refresh") == 1
     assert box.run("token", "--scope", "Calendars.Read", "--force-refresh").status == 4
     assert box.emulator.count("refresh") == 2
