@@ -32,7 +32,7 @@ def lines(work: client.Workplace, sign_in: models.SignIn, *, stays: bool) -> lis
 
     `stays`: False where the sign-in does not outlive this command, so that nothing is to be said of cron.
     """
-    told = [_who(sign_in), f"Kept in {_where(sign_in.location)} (limits: devicelogin status)."]
+    told = [_who(sign_in), f"Kept in {_where(sign_in.location, work)} (limits: devicelogin status)."]
     expected = forecast.forecast(reporting.read_status(work))
     if expected.words is not None:
         how_long = "How long it lasts:" if expected.level == "unknown" else "It lasts"
@@ -53,12 +53,25 @@ def _who(sign_in: models.SignIn) -> str:
     return f"Signed in as {who}, {f'tenant {_shown(tenant)}' if tenant else f'at {_shown(sign_in.issuer)}'}."
 
 
-def _where(location: models.StoreLocation) -> str:
+def _where(location: models.StoreLocation, work: client.Workplace) -> str:
     if location.kind == "file":
+        if location.key == "file" and not _share_a_disk(work.paths.key_file, work.paths.record):
+            return "a file sealed by a key on another file system"
         return f"a file sealed by {_SEALED_BY.get(location.key or '', 'a key')}"
     if location.kind == "keyring":
-        return "the OS keyring, encrypted on the disk"
+        from devicelogin.doctor import durability
+
+        return "the OS keyring, " + (
+            "which has no password" if durability.is_open(location) else "encrypted on the disk"
+        )
     return f"the keyring backend {_shown(location.kind.removeprefix('keyring:'))}"
+
+
+def _share_a_disk(one: str, other: str) -> bool:
+    try:
+        return os.stat(one).st_dev == os.stat(other).st_dev
+    except OSError:
+        return True  # nothing better is known
 
 
 def _cron(sign_in: models.SignIn, work: client.Workplace) -> str:
@@ -68,14 +81,40 @@ def _cron(sign_in: models.SignIn, work: client.Workplace) -> str:
         return "Cron cannot use it: the passphrase has to be typed."
     if sign_in.location.key != "file":
         return f"Whether cron can use it: {find_out}"
-    from devicelogin.doctor import crontab, durability
+    from devicelogin.doctor import durability, scheduler
 
-    if crontab.missing_places(os.environ, user_session.cron_environment()) and crontab.missing_places(os.environ):
-        return f"Cron looks for it elsewhere: {find_out}"
-    outlooks = durability.of_sign_in(sign_in, work.paths, os.environ, ca_file=work.settings().ca_file.value)
-    if outlooks.after_logout.works and outlooks.after_reboot.works:
-        return "Cron can use it."
-    return f"Cron can use it now; how long: {find_out}"
+    found = scheduler.find()
+    if found.name is None:
+        why = str(found.remark)
+        return f"{why[:1].upper()}{why[1:]}; devicelogin token works without a person."
+    who = "Cron" if found.name == "cron" else "A systemd timer"
+    ca_file = work.settings().ca_file.value
+    lack = _lack_of_jobs(by_cron=found.name == "cron", has_ca_file=ca_file is not None)
+    if lack is not None:
+        return f"{who} {lack}: {find_out}"
+    outlooks = durability.of_sign_in(sign_in, work.paths, os.environ, ca_file=ca_file)
+    end = durability.first_end(outlooks)
+    if end is not None:
+        return f"{who} can use it {end}: {find_out}"
+    return f"{who} can use it." if found.remark is None else f"{who} can use it, but {found.remark}."
+
+
+def _lack_of_jobs(*, by_cron: bool, has_ca_file: bool) -> str | None:
+    """Return what keeps a job from doing as this session does: it looks elsewhere, or has no proxy; None for nothing."""
+    from devicelogin.doctor import crontab
+    from devicelogin.http_session import proxies
+
+    job = user_session.cron_environment()
+    if by_cron and (crontab.missing_places(os.environ, job) or crontab.missing_others(os.environ, job)):
+        job = crontab.environment()  # the crontab may have the lines; only now is it worth reading
+    if crontab.missing_places(os.environ, job):
+        return "looks for it elsewhere"
+    idle = {"no_proxy", "NO_PROXY"} if proxies.variable(os.environ) is None else set()
+    idle |= {"REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"} if has_ca_file else set()
+    names = [line.partition("=")[0] for line in crontab.missing_others(os.environ, job)]
+    # What `login` takes from its own variables is in the profile now.
+    lacking = next((name for name in names if name not in idle and not name.startswith("DEVICELOGIN_")), None)
+    return None if lacking is None else f"lacks this session's {lacking}"
 
 
 def _next(sign_in: models.SignIn, work: client.Workplace) -> str:

@@ -16,6 +16,7 @@ from devicelogin import client, errors, redaction, user_session
 from devicelogin.cli import output, waiting
 from devicelogin.cli.invocation import Invocation
 from devicelogin.cli.options import json_option, profile_option, wait_for_clock_option
+from devicelogin.terminal import messages
 from devicelogin.unattended import job as daily
 from devicelogin.unattended import keep_alive, keep_alive_record, schedule, timer
 
@@ -128,6 +129,9 @@ def install(invocation: Invocation) -> None:
         return
     for note in changed.notes:
         output.say(f"devicelogin: note: {note}")
+    why_not = _why_not_started() if "crontab" in changed.kinds else None
+    if why_not is not None:
+        output.say(messages.warning_line(why_not))
     how = "installed" if changed.is_new else "already installed; nothing was changed"
     output.say(f"devicelogin: the daily keepalive ({changed.kinds[0]}) is {how}; see: devicelogin keepalive show")
 
@@ -156,9 +160,23 @@ def show(invocation: Invocation, *, as_json: bool) -> None:
     """Show where the daily job is installed, when it runs next, and how the last run went."""
     _refuse_profile(invocation, "show")
     places = invocation.places()
-    jobs = schedule.installed(os.environ, lingers=user_session.lingers())
+    jobs = [_remarked(job) for job in schedule.installed(os.environ, lingers=user_session.has_lasting_timers())]
     last = keep_alive_record.read(places)
     output.write(_shown_as_json(jobs, last) if as_json else _shown(jobs, last))
+
+
+def _remarked(job: schedule.Installed) -> schedule.Installed:
+    """Return `job` with what is known here of why nothing starts it."""
+    why_not = _why_not_started() if job.kind == "crontab" and job.remark is None else None
+    return job if why_not is None else dataclasses.replace(job, remark=why_not)
+
+
+def _why_not_started() -> str | None:
+    """Return why nothing starts the lines of the crontab; None where something does, as far as is known."""
+    from devicelogin.doctor import scheduler
+
+    found = scheduler.find()
+    return None if found.remark is None or found.name == "systemd" else f"{found.remark}; {found.hint}"
 
 
 def _refuse_profile(invocation: Invocation, command_name: str) -> None:
@@ -172,7 +190,7 @@ def _refuse_profile(invocation: Invocation, command_name: str) -> None:
 def _lingers(invocation: Invocation) -> bool:
     """Tell whether the user's services go on without a session; where they do not, offer to change that."""
     if user_session.lingers() or not user_session.has_systemd():
-        return user_session.lingers()
+        return user_session.has_lasting_timers()
     if not invocation.can_ask():
         if not invocation.quiet:
             output.say(

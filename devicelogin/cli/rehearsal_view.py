@@ -13,9 +13,10 @@ from devicelogin.terminal import messages
 if TYPE_CHECKING:
     from devicelogin.cli.invocation import Invocation
 
-_TITLES = {"now": "works from cron now:", "after_logout": "after you log out:", "after_reboot": "after a reboot:"}
+#: How is the first answer called, by what starts jobs here?
+_NOW = {"cron": "works from cron now:", "systemd": "works from a timer now:", None: "works without a person now:"}
+_TITLES = {"after_logout": "after you log out:", "after_reboot": "after a reboot:"}
 _WORDS = {True: "yes", False: "no", None: "not known"}
-_WIDTH = max(map(len, _TITLES.values())) + 2
 
 
 def show(invocation: Invocation, *, as_json: bool, force_refresh: bool) -> int:
@@ -26,13 +27,18 @@ def show(invocation: Invocation, *, as_json: bool, force_refresh: bool) -> int:
         output.write(json.dumps(_as_json(invocation.profile_name, done)) + "\n")
         return done.exit_code
     lines, said = [], ""
+    titles = {"now": _NOW[done.scheduler.name], **_TITLES}
+    width = max(map(len, titles.values())) + 2
     for answer in done.answers:
-        lines.append(f"{_TITLES[answer.moment]:{_WIDTH}}{_WORDS[answer.works]}: {answer.reason}")
+        lines.append(f"{titles[answer.moment]:{width}}{_WORDS[answer.works]}: {answer.reason}")
         if answer.command is not None and answer.command not in said:
-            lines.append(" " * _WIDTH + answer.command)
+            lines.append(" " * width + answer.command)
             said += answer.command
     output.write("\n".join(lines) + "\n")
     if not invocation.quiet:
+        if done.scheduler.remark is not None and not done.scheduler.refuses:
+            advice = "" if done.scheduler.hint is None else f"; {done.scheduler.hint}"
+            output.say(messages.warning_line(f"{done.scheduler.remark}{advice}"))
         for line in done.missing:
             if line not in said:
                 output.say(messages.warning_line(crontab.note(line)))
@@ -59,4 +65,6 @@ def _as_json(profile: str, done: rehearsal.Rehearsal) -> dict[str, object]:
         **answers,
         "crontab_lacks": list(done.missing),
         "crontab_command": done.program,
+        "scheduler": done.scheduler.name,
+        "scheduler_remark": done.scheduler.remark,
     }

@@ -30,6 +30,9 @@ _PATIENCE = 5.0
 #: What does `redaction` leave of a password?
 _BLANK = "[redacted]"
 
+#: What do the crontab programs say where there is none yet (Debian's, cronie's, busybox's)?
+_NONE_YET = re.compile(rb"no crontab for|No such file or directory")
+
 _ASSIGNMENT = re.compile(r"""\s*(?P<q>["']?)(?P<name>[A-Za-z_]\w*)(?P=q)\s*=\s*(?P<value>.*?)\s*\Z""", re.ASCII)
 
 
@@ -99,17 +102,34 @@ def _line(name: str, value: str) -> str:
     return redaction.redacted(redaction.printable(f"{name}={value}", limit=4096))
 
 
-def _assignments() -> dict[str, str]:
-    """Return the variables that the user's crontab sets; none where there is no crontab."""
+def refusal() -> str | None:
+    """Return in the words of `crontab` why this user may have no crontab (cron.allow, cron.deny); None where that is allowed."""
+    outcome = _listed()
+    if outcome is None or outcome.status in (0, None) or _NONE_YET.search(outcome.diagnostics):
+        return None
+    said = outcome.diagnostics.decode("utf-8", "replace").strip().splitlines()
+    return redaction.printable(said[0], limit=200) if said else "no reason given"
+
+
+def _listed() -> child_process.Outcome | None:
+    """Return what `crontab -l` says, None where there is no such program or it cannot be started."""
     program = _program()
     if program is None:
-        return {}
+        return None
     try:
-        outcome = child_process.run([program, "-l"], deadline_seconds=_PATIENCE)
+        return child_process.run([program, "-l"], deadline_seconds=_PATIENCE, environment={**os.environ, "LC_ALL": "C"})
     except OSError:
-        return {}
+        return None
+
+
+def _assignments() -> dict[str, str]:
+    """Return the variables that the user's crontab sets; none where there is no crontab."""
+    outcome = _listed()
     found = {}
-    for line in outcome.output.decode("utf-8", "replace").splitlines() if outcome.status == 0 else ():
+    lines = (
+        outcome.output.decode("utf-8", "replace").splitlines() if outcome is not None and outcome.status == 0 else []
+    )
+    for line in lines:
         match = _ASSIGNMENT.match(line)
         if match:
             value = match["value"]

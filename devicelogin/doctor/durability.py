@@ -71,6 +71,21 @@ def of_sign_in(
     )
 
 
+def first_end(outlooks: Outlooks) -> str | None:
+    """Return in words until when a job can use the sign-in, None where a logout and a boot change nothing."""
+    if outlooks.after_logout.works is False:
+        return "until you log out; why"
+    if outlooks.after_reboot.works is False:
+        return "until the next boot; why"
+    return None if outlooks.after_logout.works and outlooks.after_reboot.works else "now; how long"
+
+
+def is_open(location: models.StoreLocation) -> bool:
+    """Tell whether the keyring at `location` has an empty password, so that its secrets lie on the disk as they are."""
+    is_secret_service = (location.backend or "").startswith(_SECRET_SERVICE)
+    return is_secret_service and keyring_service.opens_without_password(user_session.home_of_user() or "") is not None
+
+
 def keyring_after_logout(environ: Mapping[str, str], profile: str) -> Outlook | None:
     """Return whether the OS keyring of this session is there for cron once nobody is signed in; None without one."""
     address = user_session.bus_address(environ)

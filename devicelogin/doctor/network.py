@@ -78,7 +78,7 @@ class Visit:
         self._proxy = proxies.proxy_for(self._name, self._port, self._environ)
         if self._proxy is not None:
             return self._about.green("proxy", f"{self._proxy.shown}, from {self._proxy.source}")
-        given = next((name for name in proxies.VARIABLES if self._environ.get(name, "").strip()), None)
+        given = proxies.variable(self._environ)
         return self._about.green("proxy", "none" if given is None else f"{given} is set, but not used for this host")
 
     def _trusted(self) -> str:

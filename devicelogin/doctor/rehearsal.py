@@ -12,8 +12,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from devicelogin import child_process, errors, redaction, secret_store, settings
-from devicelogin.doctor import crontab, durability
+from devicelogin import child_process, errors, redaction, secret_store, settings, user_session
+from devicelogin.doctor import crontab, durability, scheduler
 from devicelogin.settings import resolve
 from devicelogin.terminal import messages
 
@@ -50,11 +50,14 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
-    """What was found out: three answers, lines that the crontab lacks, and how it must write our command if not by name."""
+    """What was found out: three answers, lines that the crontab lacks, how it must write our command if not by name, and
+    what starts jobs here at all.
+    """
 
     answers: tuple[Answer, ...]
     missing: tuple[str, ...]
     program: str | None
+    scheduler: scheduler.Scheduler
 
     @property
     def exit_code(self) -> int:
@@ -72,6 +75,9 @@ def rehearse(profile: str, environ: Mapping[str, str], *, force_refresh: bool) -
         raise errors.ConfigError(
             "there is no cron on this system", hint="try the task itself: devicelogin token --force-refresh"
         )
+    found = scheduler.find()
+    if not user_session.has_user_entry():
+        raise errors.ConfigError(scheduler.no_entry(), hint=found.hint)
     job = crontab.environment()
     try:
         paths = settings.locate(job).of(profile)
@@ -80,12 +86,23 @@ def rehearse(profile: str, environ: Mapping[str, str], *, force_refresh: bool) -
             f"in your crontab, {error.message}", hint="correct it there: crontab -e", code=error.code
         ) from error
     run = _Run(paths, job, crontab.missing_places(environ, job))
-    now = run.of_another(settings.locate(environ).of(profile)) or run.now(force_refresh=force_refresh)
+    now = (
+        _refused(found) or run.of_another(settings.locate(environ).of(profile)) or run.now(force_refresh=force_refresh)
+    )
     return Rehearsal(
         answers=(now, *run.later(now)),
         missing=(*run.lost, *crontab.missing_others(environ, job)),
         program=crontab.command(job),
+        scheduler=found,
     )
+
+
+def _refused(found: scheduler.Scheduler) -> Answer | None:
+    """Return a no where nothing starts a job of this user's because it is not allowed to."""
+    if not found.refuses:
+        return None
+    code = errors.ConfigError.exit_code
+    return Answer(moment="now", works=False, reason=str(found.remark), command=found.hint, exit_code=code)
 
 
 class _Run:

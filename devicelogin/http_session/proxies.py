@@ -45,6 +45,11 @@ class Proxy:
     source: str
 
 
+def variable(environ: Mapping[str, str]) -> str | None:
+    """Return the name of the variable that names a proxy, whether or not it is used for a host; None where none does."""
+    return next((name for name in VARIABLES if environ.get(name, "").strip()), None)
+
+
 def proxy_for(host: str, port: int, environ: Mapping[str, str]) -> Proxy | None:
     """Return the proxy for https requests to `host`, None for the direct way.
 

@@ -25,7 +25,7 @@ _LONGEST = 1000
 
 
 def show(screen: Screen, findings: Sequence[Finding], *, with_details: bool = False) -> None:
-    """Write `findings`, those about one thing under its name, and how many there are of each colour.
+    """Write `findings`, those about one thing under its name, and how many there are of each kind.
 
     On a terminal they are as wide as it is; elsewhere nothing is broken or coloured, so that lines can be searched.
     """
@@ -39,9 +39,9 @@ def show(screen: Screen, findings: Sequence[Finding], *, with_details: bool = Fa
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """Return how many findings there are of each colour, the worst first."""
+    """Return how many findings there are of each kind, the worst first, in the words of their lines."""
     counts = {level: sum(1 for finding in findings if finding.level == level) for level in ("red", "yellow", "green")}
-    return ", ".join(f"{count} {level}" for level, count in counts.items() if count) or "0 green"
+    return ", ".join(f"{count} {_WORDS[level]}" for level, count in counts.items() if count) or "0 ok"
 
 
 def _show_one(screen: Screen, finding: Finding, names: int, width: int, *, with_details: bool) -> None:

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from devicelogin import errors
+from devicelogin import errors, user_session
 from devicelogin.unattended import crontab, timer
 from devicelogin.unattended import job as jobs
 
@@ -56,7 +56,7 @@ def install(environ: Mapping[str, str], *, lingers: bool, spans: Sequence[str] =
     if lingers:
         is_new = _install_timer(environ, job, spans)
         with contextlib.suppress(errors.ConfigError):
-            _remove_line(environ)
+            is_new |= _remove_line(environ)
         return Changed(kinds=("timer",), is_new=is_new, notes=notes)
     is_new = _install_line(environ, job, spans)
     if timer.read(environ) is not None:
@@ -93,8 +93,13 @@ def remove(environ: Mapping[str, str]) -> Changed:
         kinds.append("timer")
         if why is not None:
             notes.append(f"systemd could not be told ({why}) and may keep the timer until you sign out")
-    if _remove_line(environ):
-        kinds.append("crontab")
+    try:
+        if _remove_line(environ):
+            kinds.append("crontab")
+    except errors.ConfigError as error:
+        if not kinds:
+            raise
+        notes.append(f"whether it is in the crontab as well could not be seen: {error.message}")
     return Changed(kinds=tuple(kinds), is_new=bool(kinds), notes=tuple(notes))
 
 
@@ -155,12 +160,14 @@ def _as_timer(
     remark = None
     if not enabled:
         remark = "it is not enabled, so it never runs; to mend that: devicelogin keepalive install"
+    elif not user_session.has_systemd():
+        remark = "systemd does not run this machine, so it never runs; for cron: devicelogin keepalive install"
     elif not lingers:
         remark = "it runs only while you are signed in; to mend that: loginctl enable-linger"
     elif at is not None and units != timer.units(job, at):
         remark = _other_than_now()
     where = os.path.join(timer.directory(environ), f"{timer.NAME}.timer")
-    next_run = None if at is None or not enabled else at.next_after(now)
+    next_run = None if at is None or not enabled or not user_session.has_systemd() else at.next_after(now)
     return Installed(
         kind="timer", where=where, how=timer.command(units), next_run=next_run, remark=remark, enabled=enabled
     )

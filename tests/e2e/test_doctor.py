@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CHECKS = {
-    *("versions", "home", "clock", "terminal", "session bus", "lingering", "memory"),
+    *("versions", "home", "clock", "terminal", "session bus", "lingering", "jobs", "machine id", "memory"),
     *("proxy", "certificates", "name", "connection", "TLS", "authority"),
     *("settings", "permissions", "disk", "store", "sign-in"),
 }

@@ -13,11 +13,11 @@ import namespace
 import pytest
 import terminal_fixtures
 
-from devicelogin import client, errors, models, mounts
+from devicelogin import client, errors, models, mounts, settings
 from devicelogin.doctor import display, examination, files, session, subject, versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 # proc(5): what a machine with network disks has; a space in a name is \040.
@@ -229,3 +229,29 @@ def test_the_lock_is_tried_and_given_back(tmp_path: Path) -> None:
         assert "can be written and locked" in found["disk"].message
     assert lock.try_acquire()
     lock.release()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words", "hint"),
+    [
+        (lambda path: path.chmod(0o777), "others may write into {}", "chmod 700 {}"),
+        (lambda path: path.rmdir(), "XDG_RUNTIME_DIR, {}, is not there", "export XDG_RUNTIME_DIR=/run/user/"),
+        (lambda path: (path / "devicelogin").write_text(""), "{}/devicelogin is no directory", "ls -ld {}/devicelogin"),
+        (lambda path: (path / "devicelogin").symlink_to("/etc"), "{}/devicelogin is no directory", "ls -ld"),
+        (lambda path: path.rename(path.parent / "away") and path.write_text(""), "{} is no directory", "ls -ld {}"),
+    ],
+    ids=["open to others", "missing", "a file in its place", "a link", "no directory"],
+)
+def test_a_runtime_directory_that_is_not_used_is_named_with_the_reason(
+    tmp_path: Path, spoil: Callable[[Path], object], words: str, hint: str
+) -> None:
+    """Nothing stops for it, so nobody would learn elsewhere why tokens are not cached in memory."""
+    runtime = tmp_path / "run"
+    runtime.mkdir(mode=0o700)
+    spoil(runtime)
+    environ = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(runtime)}
+    found = {each.name: each for each in session.look(environ, settings.locate(environ), in_keyring=False)}["memory"]
+    assert found.level == "yellow"
+    assert words.format(runtime) in found.message
+    assert found.hint is not None
+    assert hint.format(runtime) in found.hint

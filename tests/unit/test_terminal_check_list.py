@@ -43,7 +43,7 @@ def test_elsewhere_a_finding_is_one_line() -> None:
     assert lines[1].split()[:3] == ["ok", "session", "bus"]
     assert [line for line in lines if line.startswith("  FAIL")] == [f"  FAIL  store        {LONG}"]
     assert f"        hint: {' '.join((FINDINGS[2].hint or '').split())}" in lines
-    assert lines[-1] == "1 red, 1 yellow, 1 green"
+    assert lines[-1] == "1 FAIL, 1 warn, 1 ok"
     assert "client_id" not in stream.text
 
 
