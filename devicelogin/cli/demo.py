@@ -87,7 +87,7 @@ def command(invocation: Invocation, *, yes: bool, use_keyring: bool) -> None:
         output.write(_readable(_run("graph", "me")))
         _say_step(4, "clean up:  devicelogin logout")
         signing_out.logout(demo.workplace())
-        output.say("the saved sign-in is deleted; nothing of this demo is left")
+    output.say("the saved sign-in is deleted; nothing of this demo is left")
     output.say("")
     for line in _REAL:
         output.say(line)

@@ -62,9 +62,14 @@ def _run(invocation: Invocation, older_than: int) -> int:
     works = [client.Workplace(name, flags={}, environ=os.environ) for name in names]
     lock = keep_alive.run_lock(places)
     if not lock.try_acquire():
-        if invocation.verbose or _is_watched():
-            output.say("devicelogin: another keepalive is at work; it does what this one would do")
-        return 0
+        if not named and older_than == keep_alive.DUE_DAYS:
+            if invocation.verbose or _is_watched():
+                output.say("devicelogin: another keepalive is at work; it does what this one would do")
+            return 0
+        _say_or_not(invocation)(
+            "another keepalive is at work; waiting for it, as it may do less than this one was told to"
+        )
+        lock.acquire()
     try:
         spread = 0.0 if _is_watched() else keep_alive.SPREAD_SECONDS
         work = keep_alive.KeepAlive(

@@ -25,7 +25,7 @@ from devicelogin.cli.invocation import Ended, Invocation
 from devicelogin.cli.options import file_names, json_option, one_of, profile_option, wait_for_clock_option
 from devicelogin.cli.short_help import ShortHelpCommand
 from devicelogin.cli.sign_in_screen import SignInScreen
-from devicelogin.client import preparing, signing_in
+from devicelogin.client import preparing, reporting, signing_in
 from devicelogin.terminal import ask, screen
 from devicelogin.unattended import on_code
 
@@ -319,6 +319,9 @@ def _working(invocation: Invocation, flags: dict[str, object], expected: str | N
             for asked in ((), *groups):
                 get = functools.partial(_token, work, asked)
                 unlocking.with_passphrase(invocation, work, get)
+        # The token may be a cached one, of a sign-in that is known to bring no other.
+        if reporting.read_status(work).needs_login:
+            return None
     except (errors.LoginRequiredError, errors.DataBadError, errors.DeniedByPolicyError, errors.ConfigError):
         return None
     return sign_in

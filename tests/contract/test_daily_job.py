@@ -344,7 +344,8 @@ def test_what_is_installed_is_shown(box: sandbox.Box) -> None:
     shown = machine.run("keepalive", "show").out
     assert re.search(r"^next       20\d\d-\d\d-\d\d (09|1[0-6]):\d\d ", shown, re.MULTILINE)
     assert re.search(r"^last run   20\d\d-\d\d-\d\d \d\d:\d\d \S+: nobody was signed in$", shown, re.MULTILINE)
-    assert "warning" not in shown
+    warnings = [line for line in shown.splitlines() if line.startswith("warning")]
+    assert all("no cron daemon is running here now" in line for line in warnings)  # as in most containers
     content = machine.crontab
     assert content is not None
     machine.write_crontab(re.sub(rb" \S*/devicelogin keepalive", b" /gone/devicelogin keepalive", content))

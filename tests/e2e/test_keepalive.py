@@ -172,6 +172,22 @@ def test_two_at_once_are_one(box: sandbox.Box) -> None:
     assert (box.emulator.count("refresh"), last_run(box)) == (0, None)
 
 
+def test_one_that_was_told_to_do_more_waits_for_the_other(box: sandbox.Box) -> None:
+    """The daily run leaves alone what is not a week old, so it does not do what `--older-than 0` was typed for."""
+    box.sign_in()
+    lock = keep_alive.run_lock(settings.locate(box.environment()))
+    lock.acquire()
+    try:
+        running = box.start("-v", "keepalive", "--older-than", "0")
+        assert running.process.stderr is not None
+        assert any("waiting for it" in line for line in running.process.stderr)
+        assert box.emulator.count("refresh") == 0
+    finally:
+        lock.release()
+    assert running.finish().status == 0
+    assert box.emulator.count("refresh") == 1
+
+
 def test_nobody_signed_in_is_no_failure(box: sandbox.Box) -> None:
     """A job that is installed before the first login waits for it."""
     assert is_silent(box.run("keepalive"))

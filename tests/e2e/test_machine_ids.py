@@ -125,3 +125,14 @@ def test_a_record_or_key_that_is_gone_is_not_called_signed_in(
     assert box.run("status", "--check").status == check
     assert box.status().state == state
     assert box.run("keepalive").status == box.run("token", "--force-refresh").status != 0
+
+
+def test_login_if_needed_is_not_content_with_the_last_token_of_a_lost_sign_in(box: sandbox.Box) -> None:
+    """A cached token is good for an hour; provisioning asks whether the machine is signed in."""
+    box.login()
+    assert "nothing to do" in box.run("login", "--if-needed", *box.app()).err
+    (box.state / "default" / "record").unlink()
+    assert box.token()
+    box.emulator.approve_next()
+    assert "nothing to do" not in box.run("login", "--if-needed", *box.app()).err
+    assert box.token("--force-refresh")

@@ -120,7 +120,9 @@ def test_a_user_whom_cron_refuses_is_told_so(box: sandbox.Box) -> None:
 def test_a_job_that_no_daemon_starts_is_not_called_well(box: sandbox.Box, *, runs: bool) -> None:
     """A crontab alone runs nothing: `keepalive install` and `show` and the end of `login` say so, where no daemon runs."""
     conftest.need_root("have a crontab")
-    conftest.need("cron")
+    conftest.need("crontab")
+    if runs and shutil.which("cron") is None:
+        pytest.skip("the daemon of this crontab is not called cron")
     machine = cron_machine.CronMachine(box)
     apart = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c"]
     before = [*machine.before, *apart, _WITH_DAEMON if runs else 'exec "$@"', "sh"]
