@@ -10,7 +10,7 @@ import click
 from devicelogin import client, errors, hints, redaction
 from devicelogin.cli import output, waiting
 from devicelogin.cli.options import profile_option
-from devicelogin.client import signing_out
+from devicelogin.client import purging, signing_out
 from devicelogin.tokens import silent
 
 if TYPE_CHECKING:
@@ -25,21 +25,24 @@ Where the provider can revoke the refresh token, it is asked to. The profile's s
   devicelogin logout
   devicelogin logout --profile work
   devicelogin logout --all
+
+--purge deletes the settings, the locks and the empty directories of the profile as well.
 """
 
 
 @click.command("logout", help=_HELP, short_help="Delete the saved sign-in.")
 @profile_option
 @click.option("--all", "every", is_flag=True, help="Every profile.")
+@click.option("--purge", is_flag=True, help="Delete the profile's settings and directories as well.")
 @click.pass_obj
-def command(invocation: Invocation, *, every: bool) -> None:
+def command(invocation: Invocation, *, every: bool, purge: bool) -> None:
     """Run the command."""
     if every and invocation.profile is not None:
         raise errors.UsageError(
             "--all is every profile, and --profile names one of them",
             hint="give one of the two: devicelogin logout --all",
         )
-    names = invocation.places().profile_names() if every else (invocation.profile_name,)
+    names = _names(invocation, purge=purge) if every else (invocation.profile_name,)
     failed: errors.DeviceLoginError | None = None
     for name in names:
         work = client.Workplace(name, flags={}, environ=os.environ)
@@ -50,8 +53,9 @@ def command(invocation: Invocation, *, every: bool) -> None:
             continue
         try:
             with waiting.said(f"deleting the saved sign-in (profile {name})", invocation):
-                outcome = signing_out.logout(work)
-            _tell(name, outcome, quiet=invocation.quiet)
+                done = purging.purge(work) if purge else purging.Outcome(logout=signing_out.logout(work))
+            _tell(name, done.logout, quiet=invocation.quiet)
+            _tell_purged(done, quiet=invocation.quiet)
         except errors.DeviceLoginError as error:
             # One store that is locked must not keep the others' secrets alive.
             if every:
@@ -61,6 +65,18 @@ def command(invocation: Invocation, *, every: bool) -> None:
         output.say("devicelogin: nobody was signed in")
     if failed is not None:
         raise failed
+
+
+def _names(invocation: Invocation, *, purge: bool) -> tuple[str, ...]:
+    places = invocation.places()
+    return purging.profile_names(places) if purge else places.profile_names()
+
+
+def _tell_purged(done: purging.Outcome, *, quiet: bool) -> None:
+    for path in () if quiet else done.removed:
+        output.say(f"devicelogin: removed: {redaction.printable(path)}")
+    for path in done.left:
+        output.say(f"devicelogin: note: left, because it is not ours: {redaction.printable(path)}")
 
 
 def _in_place(error: errors.DeviceLoginError, name: str) -> errors.DeviceLoginError:

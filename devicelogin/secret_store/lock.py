@@ -1,8 +1,8 @@
 """The lock of a profile: one refresh, one save, one sign-in at a time (design decision D6).
 
-A `flock` on a file that is never unlinked, in our own private directory: free at once when its holder is killed, and
-held on by the child that still writes into a keyring for a holder that was killed. It works between processes and between
-threads of one process. It imports nothing heavy, because a hundred processes may wait for it together.
+A `flock` on a file in our own private directory: free at once when its holder is killed, and held on by the child that still
+writes into a keyring for a holder that was killed. Only `logout --purge` unlinks the file, while it holds it. It works between
+processes and between threads of one process. It imports nothing heavy, because a hundred processes may wait for it together.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ class ProfileLock:
             raise RuntimeError("this lock object already holds its lock")
         descriptor = self._open()
         try:
-            taken = _take(descriptor, self._path)
+            # Whoever purges a profile deletes the file while holding its lock: the next one is for a file of that name.
+            taken = _take(descriptor, self._path) and os.fstat(descriptor).st_nlink > 0
         except BaseException:
             os.close(descriptor)
             raise

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 import sandbox
 
-from devicelogin import errors
+from devicelogin import errors, secret_store
 from devicelogin.client import signing_out
 
 if TYPE_CHECKING:
@@ -214,3 +216,90 @@ def test_a_logout_of_a_plain_user_whose_cache_directory_was_closed_deletes_the_s
     finally:
         if closed.exists():
             closed.chmod(0o700)
+
+
+def everything(box: sandbox.Box) -> list[str]:
+    return sorted(str(path.relative_to(box.home / "all")) for path in (box.home / "all").rglob("*"))
+
+
+def test_a_purge_leaves_nothing_of_a_profile_and_says_what_it_removed(box: sandbox.Box) -> None:
+    """Settings, key, state, locks and the directories that are empty then; another profile keeps all that is its own."""
+    box.login("--profile", "work")
+    kept = everything(box)
+    box.login()
+    result = box.run("logout", "--purge")
+    assert result.status == 0, result
+    assert everything(box) == kept
+    for path in (box.config / "default.toml", box.state / "default", box.state / "default" / "lock"):
+        assert f"devicelogin: removed: {path}\n" in result.err
+    assert box.run("token", "--profile", "work", "--force-refresh").status == 0
+    assert box.run("logout", "--purge", "--all").status == 0
+    assert everything(box) == []
+    assert box.run("logout", "--purge").status == 0, "safe to repeat"
+
+
+def test_a_purge_leaves_what_is_not_ours_and_names_it(box: sandbox.Box) -> None:
+    """A file that somebody put there stays, with its directory."""
+    box.login()
+    (box.state / "default" / "notes").write_text("mine")
+    result = box.run("logout", "--purge")
+    assert result.status == 0, result
+    assert everything(box) == ["state", "state/default", "state/default/notes"]
+    assert str(box.state / "default" / "notes") in result.err
+
+
+def test_a_purge_that_cannot_delete_the_secret_deletes_no_settings(box: sandbox.Box) -> None:
+    """What is needed to finish is kept."""
+    box.login()
+    block(record(box))
+    assert box.run("logout", "--purge").status == 73
+    assert (box.config / "default.toml").exists()
+    assert (box.state / "default" / "sign-in").exists()
+    shutil.rmtree(record(box))
+    assert box.run("logout", "--purge").status == 0
+    assert everything(box) == []
+
+
+def test_a_purge_of_all_knows_profiles_of_which_only_a_directory_is_left(box: sandbox.Box) -> None:
+    """A logout keeps the lock; without settings nothing else names the profile."""
+    box.login("--profile", "gone")
+    assert box.run("logout", "--profile", "gone").status == 0
+    (box.config / "gone.toml").unlink()
+    assert box.run("logout", "--purge", "--all").status == 0
+    assert everything(box) == []
+
+
+def test_a_purge_while_somebody_signs_in_is_for_later(box: sandbox.Box) -> None:
+    """75: a sign-in that is running is not pulled from under its feet."""
+    box.login()
+    work = box.workplace()
+    with secret_store.ProfileLock(work.paths, path=work.paths.login_lock):
+        assert box.run("logout", "--purge").status == 75
+    assert record(box).exists()
+
+
+#: A process whose lock file is deleted by another one between its opening and its lock; says whether somebody else gets it too.
+LATE = """
+import os, sys
+from devicelogin import secret_store, settings
+paths = settings.locate(os.environ).of("default")
+met = []
+
+def purge(event, arguments):
+    if event == "fcntl.flock" and not met:
+        met.append(event)
+        os.unlink(paths.lock)
+
+sys.addaudithook(purge)
+with secret_store.ProfileLock(paths):
+    print(len(met), secret_store.ProfileLock(paths).try_acquire())
+"""
+
+
+def test_who_had_opened_a_lock_that_is_purged_gets_one_that_counts(box: sandbox.Box) -> None:
+    """The lock of a file that was deleted keeps nobody out, so it is taken for that of the name."""
+    box.login()
+    said = subprocess.run(
+        [sys.executable, "-c", LATE], env=box.environment(), capture_output=True, text=True, check=True
+    ).stdout
+    assert said == "1 False\n"
