@@ -141,8 +141,8 @@ class SealedFile:
                 self._source.keep_new()
                 content, check = self._sealed(record)
                 private_files.replace(self._path, content, check=check)
-                # Again, from its final place: what is deleted next is the only other way in.
-                if self.load() != record:
+                # What is deleted next is the only other way in. Byte for byte: the former record says the same.
+                if private_files.read(self._path) != content:
                     raise _lost(self._path)
             finally:
                 self._settle_key()
