@@ -24,11 +24,13 @@ class Start:
 
     def __init__(self, observer: observing.Observer, timer: clock.Clock) -> None:
         self._observer = observer
-        self._patience = retry.Patience(_SECONDS, timer)
+        self._timer = timer
+        self._whole = retry.Patience(_SECONDS, timer)
 
     def request(self, work: Callable[[], Result]) -> Result:
         """Return what `work` returns. Raises what it raises for good, or still when the time is up."""
-        return retry.call(work, self._patience, passes=_is_stumble, told=self._told)
+        patience = retry.Patience(self._whole.remaining(), self._timer)
+        return retry.call(work, patience, passes=_is_stumble, told=self._told)
 
     def _told(self, error: errors.TryLaterError, seconds: float) -> None:
         self._observer.note(f"{error.message}; trying again in {math.ceil(seconds)} s")

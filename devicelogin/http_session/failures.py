@@ -113,7 +113,8 @@ class ServerBusyError(errors.TryLaterError):
 
     def __init__(self, host: str, status: int, retry_after: float | None) -> None:
         words = "asks to be left alone for a while" if status == 429 else "has trouble of its own"
-        moment = "later" if retry_after is None else f"in {max(1, math.ceil(retry_after))} s"
+        is_named = retry_after is not None and math.isfinite(retry_after)
+        moment = f"in {max(1, math.ceil(retry_after or 0))} s" if is_named else "later"
         super().__init__(
             f"{host} {words}",
             hint=f"try again {moment}",

@@ -694,13 +694,14 @@ def test_max_wait_counts_the_requests_and_the_last_answer_is_the_error(
         (Fault.html(429), "me"),
         (Fault.html(503), "me"),
         (Fault.html(200), "me/messages/1/$value"),
+        (Fault.html(403, body="blocked"), "me"),
         (Fault.text(""), "me"),
         (Fault.text("Access denied by policy"), "me"),
         (Fault.text("<HTML><body>blocked</body></HTML>"), "me"),
         (Fault.text(" \n<!DOCTYPE html><p>x", content_type="application/json"), "me"),
         (Fault.text("", content_type="application/json"), "me"),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_a_page_of_somebody_else_is_not_graph(
     emulator: Emulator, client: graph.GraphClient, fault: Fault, path: str

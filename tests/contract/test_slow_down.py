@@ -122,3 +122,57 @@ def test_slow_down_ends_neither_a_refresh_nor_a_start(box: sandbox.Box, status: 
     box.check_works()
     box.emulator.script("devicecode", [fault])
     box.sign_in()
+
+
+def test_a_server_that_stumbles_before_there_is_a_code_is_asked_again(box: sandbox.Box) -> None:
+    """Nobody has to type the command again for one 503, or one connection that was cut."""
+    box.emulator.script("discovery", [Fault.status(503, retry_after="2")])
+    box.emulator.script("jwks", [Fault.reset()])
+    box.emulator.script("devicecode", [Fault.status(429), Fault.reset(), Fault.status(503)])
+    box.sign_in()
+    assert box.emulator.count("devicecode") == 4
+
+
+def test_a_server_that_is_down_before_there_is_a_code_is_75_with_what_it_said(box: sandbox.Box) -> None:
+    """After half a minute, or at once where it asks for more than that, and with the time that it named."""
+    box.emulator.script("devicecode", itertools.repeat(Fault.status(503)))
+    with pytest.raises(http_session.ServerBusyError) as caught:
+        box.sign_in()
+    assert caught.value.detail == "HTTP 503"
+    assert 3 <= box.emulator.count("devicecode") <= 8
+    box.emulator.script("devicecode", [Fault.status(429, retry_after="301")])
+    with pytest.raises(http_session.ServerBusyError) as caught:
+        box.sign_in()
+    assert caught.value.hint == "try again in 301 s"
+
+
+@pytest.mark.parametrize("asked", ["2", None, "6", "3600"])
+def test_whoever_refreshes_waits_once_for_a_short_while(box: sandbox.Box, asked: str | None) -> None:
+    """It holds the lock: one pause of a few seconds where the server names one, else 75 with the time that it named."""
+    box.sign_in()
+    box.emulator.script("refresh", [Fault.status(503, retry_after=asked)])
+    count = box.emulator.count("refresh")
+    result = box.run("token", "--force-refresh")
+    assert (result.status, box.emulator.count("refresh") - count) == ((0, 2) if asked == "2" else (75, 1)), result
+    if asked in {"6", "3600"}:
+        assert f"hint: try again in {asked} s" in result.err
+    box.check_works()
+
+
+@pytest.mark.parametrize(
+    "forgotten",
+    [
+        Fault.oauth("invalid_grant", 7000014),
+        Fault.oauth("unauthorized_client", 700016),
+        Fault.oauth("invalid_client", status=401),
+        Fault.json({"error": "invalid_request", "error_description": "unknown code"}, status=400),
+    ],
+    ids=range(4),
+)
+def test_a_server_that_was_restarted_while_somebody_signs_in_is_5(box: sandbox.Box, forgotten: Fault) -> None:
+    """It knows neither the code nor, it may be, the app: no setting is wrong, and a new code is what helps."""
+    box.emulator.script("token", [None, Fault.reset(), Fault.status(502), Fault.html(), forgotten])
+    result = box.run("login", *box.app())
+    assert result.status == 5
+    assert "it shows a new code" in result.err
+    assert "detail: " in result.err
