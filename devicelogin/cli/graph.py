@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from devicelogin import clock, errors, graph, hints, http_session
+from devicelogin import clock, errors, graph, hints, http_session, redaction
 from devicelogin.cli import graph_words, output, telling, unlocking, waiting
 from devicelogin.cli.options import file_names, one_of, profile_option, wait_for_clock_option
 from devicelogin.client import graph_access
-from devicelogin.terminal import messages
+from devicelogin.terminal import body, messages, screen
 from devicelogin.tokens import silent
 
 if TYPE_CHECKING:
@@ -28,6 +30,10 @@ PATH is below /v1.0 unless it begins with /v1.0/ or /beta/. Requests go to the G
   devicelogin graph '/me/messages?$top=5&$select=subject'
   devicelogin graph POST /me/todo/lists --input list.json
 """
+
+
+#: The longest answer that a terminal shows (bytes).
+_LONGEST_SHOWN = 32 << 20
 
 
 @click.command("graph", help=_HELP, short_help="Call Microsoft Graph.")
@@ -74,20 +80,22 @@ def _request(work: client.Workplace, typed: graph_words.Typed) -> None:
                     "Microsoft Graph answered that nothing has changed, though nobody asked that",
                     hint="try from another network; something between this machine and Graph may cache answers",
                 )
-            _write(answer, typed.method)
+            _write(answer, typed)
 
 
 def _warn(warning: str) -> None:
     output.say(messages.warning_line(warning))
 
 
-def _write(answer: graph.GraphAnswer, method: str) -> None:
+def _write(answer: graph.GraphAnswer, typed: graph_words.Typed) -> None:
     """Write the body to stdout. What fails here fails after the request was done, which is then said (D21)."""
+    method = typed.method
     is_change = method not in http_session.SAFE_METHODS
     try:
-        output.write_chunks(answer.chunks)
-        if sys.stdout.isatty():
-            output.write("\n")  # JSON ends without one; the prompt would stand behind it
+        if sys.stdout is not None and sys.stdout.isatty():
+            _show(answer, typed)
+        else:
+            output.write_chunks(answer.chunks)
     except errors.OutputError as error:
         raise (http_session.was_done(error, method) if is_change else error) from error
     except output.ReaderGoneError:
@@ -98,3 +106,29 @@ def _write(answer: graph.GraphAnswer, method: str) -> None:
         if is_change and not isinstance(end, Exception):
             end.add_note(f"the {method} was done; do not repeat it for its answer")
         raise
+
+
+def _show(answer: graph.GraphAnswer, typed: graph_words.Typed) -> None:
+    """Write the body to the terminal. Raises OutputError for one that no terminal can show, or should."""
+    kind = next((value for name, value in answer.headers.items() if name.lower() == "content-type"), "")
+    content = bytearray()
+    for chunk in answer.chunks:
+        content += chunk
+        if len(content) > _LONGEST_SHOWN:
+            raise _not_for_terminals(f"longer than {_LONGEST_SHOWN >> 20} MiB", typed)
+    if not content:
+        return
+    with output.guarded() as stream:
+        is_shown = body.show(screen.Screen(stream, environ=os.environ), bytes(content), kind)
+    if not is_shown:
+        what = redaction.quotable(kind.partition(";")[0], limit=80) or "no text"
+        raise _not_for_terminals(f"{len(content)} bytes of {what}", typed)
+
+
+def _not_for_terminals(what: str, typed: graph_words.Typed) -> errors.OutputError:
+    path = shlex.quote(redaction.quotable(typed.path, limit=300))
+    words = path if typed.method == "GET" else f"{typed.method} {path}"
+    return errors.OutputError(
+        f"the answer is {what}, which a terminal cannot show",
+        hint=f"write it to a file: devicelogin graph {words} > FILE",
+    )

@@ -23,11 +23,12 @@ class ReaderGoneError(Exception):
 def write(content: str | bytes) -> None:
     """Write a result to stdout and see it off. Raises OutputError where that fails, ReaderGoneError for a closed pipe."""
     if isinstance(content, str) and sys.stdout is not None and not sys.stdout.closed and sys.stdout.isatty():
+        from devicelogin import redaction
         from devicelogin.terminal import screen
 
         # SECURITY: names, tokens and paths may hold what steers a terminal; a pipe or a file gets them as they are.
         with guarded() as stream:
-            screen.Screen(stream, environ=os.environ).write(content)
+            screen.Screen(stream, environ=os.environ).write(redaction.harmless(content))
         return
     write_chunks([content.encode(errors="surrogateescape") if isinstance(content, str) else content])
 

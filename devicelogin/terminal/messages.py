@@ -123,6 +123,7 @@ def fitted(line: str, screen: Screen) -> list[str]:
 
     A command in it that is to be pasted is never broken: it stands on a line of its own, however long.
     """
+    line = redaction.harmless(line)
     program, _, rest = line.partition(": ")
     kind, colon, text = rest.partition(": ")
     if not colon or " " in kind or " " in program:

@@ -142,11 +142,13 @@ class Screen:
 
     @property
     def has_colours(self) -> bool:
-        """Tell whether emphasis is wanted: `NO_COLOR`, then `FORCE_COLOR`, then whether this is a capable terminal."""
+        """Tell whether emphasis is wanted: `NO_COLOR`, then `FORCE_COLOR`, `CLICOLOR=0`, then whether this is a capable terminal."""
         if self._environ.get("NO_COLOR"):
             return False
         if self._environ.get("FORCE_COLOR"):
             return True
+        if self._environ.get("CLICOLOR") == "0":
+            return False
         return not self.is_plain
 
     @property
