@@ -169,6 +169,9 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--force": "devicelogin login --replace lets another account replace the saved one",
         "--identity": "leave it out: a managed identity needs no sign-in",
         "--service-principal": _NO_SECRET,
+        "--env": "devicelogin login --from-env FILE reads client id, tenant and scopes from a .env file",
+        "--env-file": "devicelogin login --from-env FILE reads client id, tenant and scopes from a .env file",
+        "--file": "devicelogin login --from-env FILE reads client id, tenant and scopes from a .env file",
     },
     "logout": {
         "--revoke": "leave it out: the provider is asked to revoke where it can",

@@ -57,6 +57,7 @@ _RARE = (
     "renew",
     "on_code",
     "clock_wait",
+    "from_env_file",
 )
 
 #: What is said of the sealed file before a person takes it, by the source of its key?
@@ -97,6 +98,13 @@ _SEALED_FILE = {
     "--scope", "scopes", multiple=True, metavar="SCOPE", help="Add a scope; again for more. Default User.Read."
 )
 @click.option("--no-default-scope", is_flag=True, help="Do not add User.Read to the scopes.")
+@click.option(
+    "--from-env",
+    "from_env_file",
+    metavar="FILE",
+    shell_complete=file_names,
+    help="Take client id, tenant and scopes from a .env file.",
+)
 @click.option("--graph-root", metavar="URL", help="Where Graph is; default: that of the cloud.")
 @click.option(
     "--ca-file", metavar="FILE", shell_complete=file_names, help="Certificates to trust (PEM), not the system's."
@@ -136,6 +144,9 @@ def command(invocation: Invocation, /, clock_wait: clock.ClockWait, **options: o
     flags = {name: (list(value) if isinstance(value, tuple) else value) for name, value in options.items()}
     flags["default_scope"] = False if flags.pop("no_default_scope") else None
     flags["on_code"] = _arguments(flags["on_code"])
+    env_file = flags.pop("from_env_file")
+    if env_file is not None:
+        _take(invocation, str(env_file), flags)
     expected = str(expected) if expected is not None else None
     if expected is not None and not expected.strip():
         raise errors.UsageError("--expect-user names nobody", hint="give a user name or an object id, or leave it out")
@@ -163,6 +174,17 @@ def command(invocation: Invocation, /, clock_wait: clock.ClockWait, **options: o
         else:
             cron_remarks.say(invocation, flags)
             sign_in_on_screen(invocation, flags, wishes, copy=copy, renew=renew, picture=picture)
+
+
+def _take(invocation: Invocation, path: str, flags: dict[str, object]) -> None:
+    """Add to `flags` what the `.env` file at `path` says and no option does, and say what that was."""
+    from devicelogin.cli import from_env
+
+    taken = from_env.read(path, flags)
+    flags |= taken.flags
+    if not invocation.quiet:
+        for remark in taken.remarks:
+            output.say(f"devicelogin: note: {remark}")
 
 
 def sign_in_on_screen(
