@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import shlex
 import stat
@@ -98,10 +99,45 @@ def _check_above(place: str, path: str, trusted: set[int]) -> None:
 
 def open_to_others(place: str, message: str, facts: os.stat_result) -> errors.ConfigError:
     """Return the error `message` for the directory `place`, with a hint that whoever runs this can follow."""
-    hint = f"take that away: chmod go-w {shlex.quote(place)}"
+    hint = f"take that away: {closing_command(place)}"
     if os.getuid() not in (0, facts.st_uid):
         hint = "set DEVICELOGIN_HOME to a directory that only you can change"
     return errors.ConfigError(message, hint=hint)
+
+
+def closing_command(path: str) -> str:
+    """Return the command that takes `path` away from others; one for all of ours, where it is not the only one.
+
+    A Kubernetes volume with an fsGroup, and files that were copied with a lax umask, are open throughout: one command
+    then mends all, and not one after the other.
+    """
+    root = _root_of_ours(path)
+    if root is None or sum(1 for _ in itertools.islice(_open_below(root), 2)) < 2:
+        return f"chmod go-w {shlex.quote(path)}"
+    if os.access(root, os.W_OK) and os.stat(root).st_uid == os.getuid():
+        return f"chmod -R go-rwx {shlex.quote(root)}"
+    return f"chmod -R go-rwx {shlex.quote(root)}/*"  # the volume itself is root's
+
+
+def _root_of_ours(path: str) -> str | None:
+    """Return the directory that holds all of ours around `path`."""
+    home = os.environ.get("DEVICELOGIN_HOME", "").rstrip("/")
+    if home and (path == home or path.startswith(home + "/")):
+        return home
+    before, ours, _ = path.rpartition("/devicelogin/")
+    return before + ours.rstrip("/") if ours else None
+
+
+def _open_below(root: str) -> Iterator[str]:
+    """Yield what is ours in `root`, and itself, that others may write; of a large one only the beginning is looked at."""
+    names = itertools.chain.from_iterable(
+        (where, *(os.path.join(where, name) for name in files)) for where, _, files in os.walk(root)
+    )
+    for path in itertools.islice(names, 1000):
+        with contextlib.suppress(OSError):
+            facts = os.lstat(path)
+            if facts.st_uid == os.getuid() and not stat.S_ISLNK(facts.st_mode) and facts.st_mode & 0o022:
+                yield path
 
 
 def is_open_to_others(path: str, facts: os.stat_result) -> bool:

@@ -146,7 +146,7 @@ def _check_directory(path: str, facts: os.stat_result) -> None:
             hint="run the command as the owner of that directory, or set DEVICELOGIN_HOME to one of yours",
         )
     if os.name == "posix" and stat.S_IMODE(facts.st_mode) & 0o022:
-        raise errors.ConfigError(f"others may write into {path}", hint=f"take that away: chmod go-w {as_word(path)}")
+        raise errors.ConfigError(f"others may write into {path}", hint=_closing_hint(path))
 
 
 def read(path: str, *, private_as: str = "") -> bytes | None:
@@ -364,6 +364,12 @@ def _failure(what: str, path: str, error: OSError) -> errors.ConfigError | error
     return file_errors.failure(what, path, error)
 
 
+def _closing_hint(path: str) -> str:
+    from devicelogin import directories
+
+    return f"take that away: {directories.closing_command(path)}"
+
+
 def _check_file(path: str, facts: os.stat_result, *, private_as: str = "") -> None:
     if not stat.S_ISREG(facts.st_mode):
         raise errors.ConfigError(f"{path} is not a regular file", hint=f"look at it: ls -l {as_word(path)}")
@@ -372,7 +378,7 @@ def _check_file(path: str, facts: os.stat_result, *, private_as: str = "") -> No
             f"{path} belongs to user id {facts.st_uid}, not to you", hint="run the command as the owner of that file"
         )
     if os.name == "posix" and stat.S_IMODE(facts.st_mode) & 0o022:
-        raise errors.ConfigError(f"others may write to {path}", hint=f"take that away: chmod go-w {as_word(path)}")
+        raise errors.ConfigError(f"others may write to {path}", hint=_closing_hint(path))
     if private_as and os.name == "posix" and stat.S_IMODE(facts.st_mode) & 0o077:
         raise errors.ConfigError(
             f"others may read {private_as} {path}", hint=f"take that away: chmod 600 {as_word(path)}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from devicelogin.cli import output, waiting
 from devicelogin.doctor import crontab, rehearsal
-from devicelogin.terminal import messages
+from devicelogin.terminal import messages, screen
 
 if TYPE_CHECKING:
     from devicelogin.cli.invocation import Invocation
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _NOW = {"cron": "works from cron now:", "systemd": "works from a timer now:", None: "works without a person now:"}
 _TITLES = {"after_logout": "after you log out:", "after_reboot": "after a reboot:"}
 _WORDS = {True: "yes", False: "no", None: "not known"}
+_STYLES = {True: "green", False: "red", None: "yellow"}
 
 
 def show(invocation: Invocation, *, as_json: bool, force_refresh: bool) -> int:
@@ -26,15 +27,17 @@ def show(invocation: Invocation, *, as_json: bool, force_refresh: bool) -> int:
     if as_json:
         output.write(json.dumps(_as_json(invocation.profile_name, done)) + "\n")
         return done.exit_code
-    lines, said = [], ""
+    said = ""
     titles = {"now": _NOW[done.scheduler.name], **_TITLES}
     width = max(map(len, titles.values())) + 2
-    for answer in done.answers:
-        lines.append(f"{titles[answer.moment]:{width}}{_WORDS[answer.works]}: {answer.reason}")
-        if answer.command is not None and answer.command not in said:
-            lines.append(" " * width + answer.command)
-            said += answer.command
-    output.write("\n".join(lines) + "\n")
+    with output.guarded() as stream:
+        view = screen.Screen(stream, environ=os.environ)
+        for answer in done.answers:
+            word = view.styled(_WORDS[answer.works], _STYLES[answer.works])
+            view.line(f"{titles[answer.moment]:{width}}{word}: {answer.reason}")
+            if answer.command is not None and answer.command not in said:
+                view.line(" " * width + answer.command)
+                said += answer.command
     if not invocation.quiet:
         if done.scheduler.remark is not None and not done.scheduler.refuses:
             advice = "" if done.scheduler.hint is None else f"; {done.scheduler.hint}"

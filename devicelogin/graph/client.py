@@ -170,7 +170,11 @@ class GraphClient:
         token, met = self._asked_for(), set()
         while True:
             try:
-                return self._try(asked, token, limit)
+                return self._try(asked, token.token, limit)
+            except errors.HttpAnswerError as error:
+                if (error.detail or "").startswith("HTTP 403"):
+                    error.hint = refusals.permissions_hint(token.scopes)
+                raise
             except TokenRejectedError as rejected:
                 has_claims = rejected.claims is not None
                 if has_claims in met or True in met or not asked.can_be_sent_again or not _takes_wishes(self._token):
@@ -178,10 +182,10 @@ class GraphClient:
                 met.add(has_claims)
                 token = self._asked_for(force_refresh=True, claims=rejected.claims)
 
-    def _asked_for(self, **wishes: object) -> str:
+    def _asked_for(self, **wishes: object) -> models.AccessToken:
         """Return a token that can be sent."""
-        token = self._token(**wishes).token
-        if not (token.isascii() and token.isprintable()) or " " in token:
+        token = self._token(**wishes)
+        if not (token.token.isascii() and token.token.isprintable()) or " " in token.token:
             raise errors.BadAnswerError(
                 "the access token holds characters that no token has",
                 hint="get another one (with the same --profile): devicelogin token --force-refresh >/dev/null",

@@ -71,13 +71,21 @@ def identifier(value: object) -> str | None:
     return str(value) if is_plain and redaction.redacted(str(value)) == value else None
 
 
+def permissions_hint(scopes: tuple[str, ...]) -> str:
+    """Return what can be done about a 403 for a token of `scopes`, which are those that the provider has named."""
+    has = (
+        f"the token permits {redaction.quotable(', '.join(scopes), limit=400)}"
+        if scopes
+        else "a permission may be missing"
+    )
+    return (
+        f"{has}; add what is missing (with the same --profile): devicelogin login --scope NAME; "
+        "some need an administrator's consent"
+    )
+
+
 def hint(refusal: Refusal) -> str:
     """Return what can be done about `refusal`."""
-    if refusal.status == 403:
-        return (
-            "the sign-in may lack a permission: devicelogin login --scope NAME (with the same --profile) adds one; "
-            "some need an administrator's consent"
-        )
     if refusal.status in {400, 404, 405}:
         return "look the request up: https://learn.microsoft.com/graph/api/overview"
     if refusal.status in {409, 412}:

@@ -77,6 +77,7 @@ def _block(status: SignInStatus, forecast: Forecast, now: float) -> list[list[_C
         facts += [
             ("tenant", status.sign_in.account.tenant_id or status.sign_in.issuer),
             ("app", status.sign_in.client_id),
+            ("permits", ", ".join(status.sign_in.granted_scopes or status.sign_in.scopes) or "nothing"),
             ("kept in", _place(status.sign_in.location)),
         ]
     if status.protection:
@@ -129,6 +130,10 @@ def _write_remarks(screen: Screen, statuses: Sequence[SignInStatus]) -> None:
     for status in statuses:
         if status.protection:
             profiles.setdefault(status.protection, []).append(status.profile)
+    for status in statuses:
+        if status.sign_in is not None and status.sign_in.granted_scopes:
+            permits = f"permits {', '.join(status.sign_in.granted_scopes)}"
+            profiles.setdefault(permits, []).append(status.profile)
     remarks = [f"{status.profile}: {_remedy(status)}" for status in statuses if status.reason]
     for protection, names in profiles.items():
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""

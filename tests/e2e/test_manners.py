@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
+import subprocess
 from typing import TYPE_CHECKING
 
 import pseudo_terminal
 import pytest
+
+from devicelogin.emulator import Fault
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,3 +176,71 @@ def test_a_profile_with_a_byte_order_mark_is_read_and_one_in_utf_16_is_named(box
         assert result.status == 78
         assert "UTF-16" in result.lines("error")[0]
         assert "save it as UTF-8" in result.lines("hint")[0]
+
+
+def test_status_shows_what_the_sign_in_permits(box: sandbox.Box) -> None:
+    """As granted, not as asked for; with several profiles below their table."""
+    box.login("--scope", "Mail.Read")
+    assert "Mail.Read" in next(line for line in box.run("status").out.splitlines() if line.startswith("permits"))
+    box.login("--scope", "Calendars.Read", "--profile", "work")
+    with pseudo_terminal.opened(columns=120) as terminal:
+        box.start("status", stdout=terminal.slave, variables={"TERM": "xterm"}).finish()
+    for profile, scope in (("default", "Mail.Read"), ("work", "Calendars.Read")):
+        assert any(line.startswith(f"{profile}: permits ") and scope in line for line in terminal.lines), terminal.lines
+
+
+def test_a_403_names_what_the_token_permits(box: sandbox.Box) -> None:
+    """The difference to what the request needs is what somebody has to add."""
+    box.login("--scope", "Mail.Read")
+    refusal = b'{"error": {"code": "Authorization_RequestDenied", "message": "Insufficient privileges"}}'
+    box.emulator.script("graph", [Fault.content(refusal, content_type="application/json", status=403)])
+    result = box.run("graph", "/users")
+    assert result.status == 22
+    hint = result.lines("hint")[0]
+    assert "the token permits " in hint
+    assert "Mail.Read" in hint
+    assert "devicelogin login --scope NAME" in hint
+
+
+def test_one_command_closes_all_that_a_volume_has_opened(box: sandbox.Box) -> None:
+    """An fsGroup gives a group write access to everything: the first error names what mends all of it, and it does."""
+    box.sign_in()
+    assert box.token()
+    for where, _, files in os.walk(box.home / "all"):
+        os.chmod(where, 0o770)
+        for name in files:
+            os.chmod(os.path.join(where, name), 0o660)
+    result = box.run("token", "--force-refresh")
+    assert result.status == 78
+    command = f"chmod -R go-rwx {box.home / 'all'}"
+    assert result.lines("hint") == [f"take that away: {command}"]
+    subprocess.run(command.split(), check=True)
+    assert box.token("--force-refresh")
+    os.chmod(box.config / "default.toml", 0o660)
+    alone = f"chmod go-w {box.config / 'default.toml'}"
+    assert box.run("token").lines("hint") == [f"take that away: {alone}"]
+
+
+def test_errors_are_in_color_on_terminals_that_have_it_and_nowhere_else(box: sandbox.Box) -> None:
+    """Nothing in pipes, nothing with `NO_COLOR` or `TERM=dumb`, and never in JSON."""
+    for words, variables, is_colored in (
+        (["token"], {"TERM": "xterm-256color"}, True),
+        (["token"], {"TERM": "xterm-256color", "NO_COLOR": "1"}, False),
+        (["token"], {"TERM": "dumb"}, False),
+        (["token", "--json"], {"TERM": "xterm-256color"}, False),
+    ):
+        with pseudo_terminal.opened() as terminal:
+            box.start(*words, stderr=terminal.slave, variables=variables).finish()
+        assert ("\x1b[1;31merror:\x1b[0m" in terminal.text) is is_colored
+        assert ("\x1b" in terminal.text) is is_colored
+    assert "\x1b" not in box.run("token", TERM="xterm-256color").err
+
+
+@pytest.mark.parametrize("words", [["doctor"], ["doctor", "--as-cron"]], ids=" ".join)
+def test_doctor_is_in_color_on_a_terminal_only(box: sandbox.Box, words: list[str]) -> None:
+    """Green, yellow and red beside the words that say the same."""
+    box.sign_in()
+    with pseudo_terminal.opened() as terminal:
+        box.start(*words, stdout=terminal.slave, variables={"TERM": "xterm-256color"}).finish()
+    assert re.search(r"\x1b\[(32|33|1;31)m(ok|warn|FAIL|yes|no)", terminal.text)
+    assert "\x1b" not in box.run(*words, TERM="xterm-256color").out

@@ -66,7 +66,7 @@ def written(where, statuses, forecasts=None) -> str:
 
 
 def test_one_profile_is_a_block_of_facts():
-    """Who, where the secret is and what protects it, how fresh it is, how long it lasts."""
+    """Who, what it permits, where the secret is and what protects it, how fresh it is, how long it lasts."""
     text = written(terminal(), [status("default")])
     assert text.splitlines() == [
         "profile    default",
@@ -74,6 +74,7 @@ def test_one_profile_is_a_block_of_facts():
         "state      signed in",
         "tenant     11111111-2222-3333-4444-555555555555",
         f"app        {CLIENT_ID}",
+        "permits    User.Read",
         "kept in    sealed file",
         "protected  a key file of this user; not against root",
         "refreshed  3 days ago (2027-01-12)",
