@@ -109,7 +109,7 @@ class SealedFile:
             if content is None:
                 return False
             header = self._header_for_here(content[: content.find(b"\n") + 1])
-            if header.key == "file" and not os.path.lexists(self._paths.key_file):
+            if header.key == "file" and not os.access(self._paths.key_file, os.R_OK):
                 self._secret_of(header)  # which says what is missing
             return True
 
