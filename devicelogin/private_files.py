@@ -292,15 +292,16 @@ def remove_ours(directory: str, is_ours: Callable[[str], bool]) -> None:
         raise failed
 
 
-def sweep(directory: str) -> None:
+def sweep(directory: str, is_ours: Callable[[str], bool] = bool) -> None:
     """Delete the half-written files that crashes left in `directory`, and none that somebody is writing just now.
 
-    Never raises: what cannot be swept stays, and so does all in a directory that is not ours alone.
+    `is_ours` is asked for the name that such a file was to have. Never raises: what cannot be swept stays, and so does all
+    in a directory that is not ours alone.
     """
     from devicelogin import directories
 
     with contextlib.suppress(OSError, errors.DeviceLoginError), _opened(directory) as place:
-        directories.sweep(place, lambda name: name.startswith(TEMPORARY_PREFIX))
+        directories.sweep(place, lambda name: is_ours(_what_becomes_of(name)))
 
 
 def sweep_beside(path: str) -> None:

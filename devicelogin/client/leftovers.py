@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 from devicelogin import private_files
+from devicelogin.tokens import access_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +25,11 @@ _NOTE = ".output"
 
 def sweep(paths: settings_paths.ProfilePaths) -> None:
     """Delete what killed commands of this profile have left, anywhere. Never raises: what cannot be deleted stays."""
-    for directory in (paths.state, os.path.dirname(paths.key_file), paths.places.config, paths.usable_cache()):
-        if directory is not None:
-            private_files.sweep(directory)
+    for directory in (paths.state, os.path.dirname(paths.key_file), paths.places.config):
+        private_files.sweep(directory)
+    cache = paths.usable_cache()
+    if cache is not None:
+        private_files.sweep(cache, access_cache.is_file_name)
     sweep_outputs(paths)
 
 

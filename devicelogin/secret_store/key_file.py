@@ -92,8 +92,16 @@ class KeyFile:
     def make(self) -> None:
         """Make the file where there is none. Two at once end with one key. Sweeps what killed ones left."""
         private_files.sweep(os.path.dirname(self._path))
-        if not os.path.lexists(self._path) or os.path.getsize(self._path) == 0:
+        if _is_missing(self._path):
             private_files.create(self._path, _as_text(os.urandom(_LENGTH)))
+
+
+def _is_missing(path: str) -> bool:
+    """Tell whether there is no key; an empty file is a name that was claimed for one that never came."""
+    try:
+        return os.lstat(path).st_size == 0
+    except OSError:
+        return True  # whoever makes it says what is wrong
 
 
 def remove_key(paths: settings_paths.ProfilePaths) -> None:

@@ -65,7 +65,7 @@ class TokenCache:
             directory = self._memory()
             if directory is not None:
                 private_files.make_directory(directory)
-                private_files.sweep(directory)
+                private_files.sweep(directory, access_cache.is_file_name)
                 private_files.replace(
                     os.path.join(directory, access_cache.file_name(entry.asked)), entry.render().encode()
                 )
