@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from typing import TYPE_CHECKING
 
@@ -175,9 +176,11 @@ def test_a_group_counts_as_others_unless_only_we_are_in_it(tmp_path: Path) -> No
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared").chmod(0o775)
     settings.check_home_owner(environ)  # the group of root, in which is nobody else
-    os.chown(tmp_path / "shared", 0, 54321)
-    with pytest.raises(errors.ConfigError, match="others may write into"):
-        settings.check_home_owner(environ)
+    of_others = pwd.getpwnam("nobody").pw_gid
+    for group in (of_others, 54321):  # and one that nobody knows
+        os.chown(tmp_path / "shared", 0, group)
+        with pytest.raises(errors.ConfigError, match="others may write into"):
+            settings.check_home_owner(environ)
 
 
 def test_a_cached_token_of_the_future_is_not_served(box: sandbox.Box) -> None:
