@@ -43,3 +43,18 @@ def test_no_secret_is_in_the_repr() -> None:
     record = models.SecretRecord(generation=1, text="canary")
     assert "canary" not in repr(record)
     assert "generation=1" in repr(record)
+
+
+@pytest.mark.parametrize(
+    ("username", "wanted"),
+    [
+        ("\N{LATIN SMALL LETTER LONG S}\N{LATIN SMALL LETTER LONG S}", "ss"),
+        ("\N{KELVIN SIGN}", "k"),
+        ("\N{LATIN SMALL LIGATURE FI}", "fi"),
+    ],
+)
+def test_folding_makes_nobody_somebody_else(username: str, wanted: str) -> None:
+    """SECURITY: what is ASCII is never the same user name as what is not, whatever Unicode folds it to."""
+    account = models.Account(username=username, name=wanted, issuer="https://keys.example", subject="1")
+    assert account.is_named(username)
+    assert not account.is_named(wanted)
