@@ -25,7 +25,7 @@ from typing import IO, TYPE_CHECKING, Any
 from devicelogin import client, clock, secret_store
 from devicelogin.client import observing, reporting, signing_in
 from devicelogin.emulator import Emulator
-from devicelogin.tokens import cache_directory, silent
+from devicelogin.tokens import access_cache, cache_directory, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -206,8 +206,14 @@ class Box:
             return list(provider.refresh_tokens._tokens)
 
     def check_works(self, **variables: str | None) -> None:
-        """See that the saved sign-in is what it was: a refresh gives a token."""
+        """See that the saved sign-in is what it was: a refresh gives a token, whatever was refused a moment ago."""
+        self.forget_refusals()
         self.token("--force-refresh", **variables)
+
+    def forget_refusals(self) -> None:
+        """Let what the provider refused lately be forgotten, as a minute does."""
+        for directory in (self.runtime, self.state):
+            (directory / "default" / access_cache.REFUSED).unlink(missing_ok=True)
 
     def give_odd_keyrings(self) -> Path:
         """Let the classes of `odd_keyrings` keep their items in a directory of this sandbox, and return it."""

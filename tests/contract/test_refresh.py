@@ -39,6 +39,7 @@ def strict() -> Iterator[sandbox.Box]:
 
 def still_works(box: sandbox.Box) -> None:
     """The last good refresh token works."""
+    box.forget_refusals()
     box.emulator.id_token_fault = None
     assert box.access_token(force=True).token
 
@@ -335,6 +336,7 @@ def test_a_refusal_is_told_by_status_until_a_refresh_works(box: sandbox.Box) -> 
         box.access_token(force=True)
     assert box.status().needs_login
     assert "revoked" in (box.status().reason or "")
+    box.forget_refusals()
     box.access_token(force=True)
     assert not box.status().needs_login
 

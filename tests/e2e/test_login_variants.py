@@ -162,10 +162,14 @@ def long_options(text: str) -> set[str]:
 
 
 def test_all_options_of_login_are_told_on_demand(box: sandbox.Box) -> None:
-    """The nine that few people need are not in the help of every day, and work all the same."""
+    """The ten that few people need are not in the help of every day, and work all the same."""
     short, whole = box.run("login", "--help"), box.run("login", "--help-all")
     assert (whole.status, whole.err) == (0, "")
     left_out = {"--authority", "--oidc-issuer", "--graph-root", "--ca-file", "--copy", "--qr-image", "--renew"}
-    assert long_options(whole.out) - long_options(short.out) == left_out | {"--on-code", "--wait-for-clock"}
+    assert long_options(whole.out) - long_options(short.out) == left_out | {
+        "--on-code",
+        "--wait-for-clock",
+        "--no-default-scope",
+    }
     assert long_options(short.out) < long_options(whole.out)
     assert whole.out.startswith(short.out.partition("Options:")[0])
