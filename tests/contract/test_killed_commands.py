@@ -96,6 +96,15 @@ def test_a_killed_output_file_leaves_no_token_beside_it(
     assert seen, "no kill left anything, so this proves nothing"
 
 
+def test_what_was_left_beside_an_output_file_without_a_note_is_swept_with_that_file(box: sandbox.Box) -> None:
+    """Another home, or the power cut that took the note along, does not keep a token alive."""
+    box.sign_in()
+    left = box.home / ".new-token-0123456789ab"
+    left.write_text("a token")
+    assert box.run("token", "--output-file", str(box.home / "token")).status == 0
+    assert not left.exists()
+
+
 def test_a_sweep_leaves_what_another_command_is_writing(box: sandbox.Box, commands: file_calls.Commands) -> None:
     """Its lock tells; and a file of the same kind of name that is somebody's link is no file of ours."""
     box.sign_in()
