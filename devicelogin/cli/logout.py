@@ -60,7 +60,7 @@ def command(invocation: Invocation, *, every: bool, purge: bool) -> None:
             # One store that is locked must not keep the others' secrets alive.
             if every:
                 output.say(f"devicelogin: profile {name}: {redaction.printable(error.message)}")
-            failed = _in_place(error, name)
+            failed = failed or _in_place(error, name)
     if every and not names and not invocation.quiet:
         output.say("devicelogin: nobody was signed in")
     if failed is not None:

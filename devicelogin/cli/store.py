@@ -40,7 +40,7 @@ _REKEY_HELP = """Seal the saved sign-in in its file with a new key; nobody has t
 
 A key file is made anew; a new passphrase is typed twice, after the former one. The former key is deleted when the file has
 been read back. Of the key that a command prints or a credential holds its owner disposes: the file is sealed anew with what
-that gives now.
+that gives now. To change that one, write the new key into the profile, then sign in again.
 
 \b
   devicelogin store rekey
