@@ -149,3 +149,16 @@ def test_the_room_never_names_sys_stdout_and_never_ends_the_process():
             or "sys.exit" in line
             or "print(" in line.replace("drawing.print(", "")
         ], path
+
+
+def test_what_no_caller_has_made_printable_steers_no_terminal():
+    """The last guard: our own colors and links pass, everything else is shown as its escape; elsewhere nothing changes."""
+    evil = "a\x1b]52;c;eA==\x07\x1b[2J\x1b[8m\rb\x9b31m\u202e\x1bc\x1b[H"
+    target, stream = terminal()
+    target.line(target.styled("red", "red") + evil)
+    assert stream.text.startswith("\x1b[1;31mred\x1b[0ma\\u001b]52;")
+    assert stream.text.count("\x1b") == 2
+    assert not {"\x07", "\r", "\x9b", "\u202e"} & set(stream.text)
+    into_file, content = pipe()
+    into_file.line(evil)
+    assert content.text == evil + "\n"
