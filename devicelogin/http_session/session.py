@@ -243,12 +243,14 @@ class HttpSession:
             return failures.explain(error, attempt)
         if target.proxy is not None and failures.is_at_proxy(error):
             return certificates.explain(refusal, target.proxy.shown, certificates.Impostor(), now=time.time())
+        # The clock may be set while we look.
+        now = time.time()
         look = functools.partial(certificates.look_at, target.name, target.port, target.proxy)
         try:
             seen = exchange.Exchange(look).wait(connect=6, answer=6, deadline=deadline)
         except exchange.TooSlowError:
             seen = certificates.Impostor()
-        return certificates.explain(refusal, target.shown, seen, now=time.time(), is_store_empty=self._trust.is_empty())
+        return certificates.explain(refusal, target.shown, seen, now=now, is_store_empty=self._trust.is_empty())
 
     def _target(self, url: str, *, is_secret: bool = False) -> _Target:
         """Return where `url` leads. Raises ConfigError where we do not go: anything but https, and odd URLs."""

@@ -231,15 +231,19 @@ def _check_home(environ: "Mapping[str, str]") -> None:
 
     home = environ.get("HOME", "")
     try:
-        owner = os.stat(home).st_uid
+        facts = os.stat(home)
     except OSError as error:
         raise errors.ConfigError(
             f"HOME is {ascii(home) if home else 'not set'}: {error.strerror}",
             hint="export DEVICELOGIN_HOME=/path/of/a/private/directory",
         ) from error
-    if owner != os.geteuid():
+    if not os.path.isdir(home):
         raise errors.ConfigError(
-            f"HOME, {home!a}, belongs to user id {owner}, but this runs as user id {os.geteuid()}",
+            f"HOME, {home!a}, is not a directory", hint="export DEVICELOGIN_HOME=/path/of/a/private/directory"
+        )
+    if facts.st_uid != os.geteuid():
+        raise errors.ConfigError(
+            f"HOME, {home!a}, belongs to user id {facts.st_uid}, but this runs as user id {os.geteuid()}",
             hint="run it without sudo, or as that user with sudo -H; for a service, set DEVICELOGIN_HOME",
         )
 

@@ -69,7 +69,7 @@ def test_a_variable_that_is_not_there_is_not_missed(box: sandbox.Box, missing: s
         ("", "HOME is not set"),
         ("ada", "HOME is 'ada', which is no whole path"),
         ("/nonexistent", "HOME is '/nonexistent': No such file or directory"),
-        ("/dev/null", "/dev/null is not a directory"),
+        ("/dev/null", "HOME, '/dev/null', is not a directory"),
     ],
 )
 def test_a_home_that_is_none_is_78_and_says_what_to_set(box: sandbox.Box, home: str | None, words: str) -> None:
