@@ -40,7 +40,7 @@ def screenshot(url: str, directory: Path, *, size: str = "800,800") -> Path:
         url,
     ]
     environment = {"PATH": os.environ["PATH"], "HOME": str(directory)}
-    subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=True)
+    subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=True)
     return picture
 
 

@@ -75,7 +75,7 @@ class CronMachine:
             cwd=self._box.home,
             capture_output=True,
             check=False,
-            timeout=60,
+            timeout=sandbox.PATIENCE,
         )
 
     @property

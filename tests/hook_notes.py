@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: How long may it take until a command has been run (seconds)? It is started by a process that has to start first.
-PATIENCE = 30.0
+PATIENCE = sandbox.SOON
 
 # Whole files only: a name that ends in `.env` is there when the file is.
 PROGRAM = """#!/bin/sh

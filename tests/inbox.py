@@ -1,7 +1,7 @@
 """Somebody elsewhere: a server on this machine to which a hook posts, and what a person does with the code that came.
 
 with inbox.opened() as elsewhere:
-    message = elsewhere.messages.get(timeout=30)
+    message = elsewhere.messages.get(timeout=90)
     inbox.approve_on_the_page(box, message, "ada@contoso.example")
 """
 

@@ -9,6 +9,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
+import sandbox
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
@@ -55,7 +57,7 @@ CAMERA = {
 }
 
 #: How long may a terminal take to show what it was told, on a busy machine (seconds)?
-PATIENCE = 60.0
+PATIENCE = sandbox.SOON
 
 
 @contextlib.contextmanager

@@ -302,15 +302,17 @@ def test_it_listens_on_loopback_only(host: str) -> None:
 def test_closing_ends_connections_and_leaves_nothing() -> None:
     """The CA file is gone, the port is free, a client that waits is not kept waiting, closing again is harmless."""
     emulator = Emulator()
-    emulator.script("discovery", [Fault.delay(60)])
+    emulator.script("discovery", [Fault.delay(sandbox.LATER)])
     with Client(emulator) as client, concurrent.futures.ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(document, client)
         while not emulator.count("discovery"):
             time.sleep(0.01)
         start = time.monotonic()
         emulator.close()
-        assert time.monotonic() - start < 3
-        assert waiting.exception(timeout=3) is None or isinstance(waiting.exception(), requests.ConnectionError)
+        assert time.monotonic() - start < sandbox.SOON
+        assert waiting.exception(timeout=sandbox.SOON) is None or isinstance(
+            waiting.exception(), requests.ConnectionError
+        )
     assert not os.path.exists(os.path.dirname(emulator.ca_file))
     emulator.close()
     with Emulator(port=emulator.port):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
+import sandbox
 
 from devicelogin.emulator import Client as App
 from devicelogin.emulator import User
@@ -186,7 +187,7 @@ def test_it_runs_as_a_process_of_its_own(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "devicelogin.emulator", "--approve-after", "0", "--facts", str(facts_file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + sandbox.SOON
             while not facts_file.exists() and time.monotonic() < deadline:
                 time.sleep(0.02)
             facts = json.loads(facts_file.read_text())
@@ -204,7 +205,7 @@ def test_it_runs_as_a_process_of_its_own(tmp_path: Path) -> None:
             assert tokens["scope"] == "User.Read"
         finally:
             process.send_signal(signal.SIGTERM)
-            stdout, stderr = process.communicate(timeout=20)
+            stdout, stderr = process.communicate(timeout=sandbox.PATIENCE)
     assert (process.returncode, stdout) == (0, "")
     assert json.loads(stderr) == facts
     assert list(tmp_path.iterdir()) == []

@@ -9,7 +9,6 @@ import json
 import os
 import shlex
 import subprocess
-import time
 from typing import Any
 
 import fake_time
@@ -21,12 +20,11 @@ from devicelogin.emulator import Fault
 
 
 def is_told(result: sandbox.Result, status: int, *words: str) -> None:
-    """One line says what could not be done, another what to do; stdout stays empty, and it did not take long."""
+    """One line says what could not be done, another what to do; stdout stays empty."""
     assert result.status == status, result
     assert result.out == "", result
     assert len(result.lines("error")) == 1, result
     assert result.lines("hint"), result
-    assert result.seconds < 20, result
     for word in words:
         assert word in result.err, result
 
@@ -161,7 +159,6 @@ def test_a_keyring_that_cannot_be_used_is_found_before_anything_is_sent(box: san
         result = box.run("login", *box.app(store=None), **session.variables)
         is_told(result, 73, "--store file")
         assert box.emulator.requests == []
-        assert result.seconds < 15
 
 
 def test_without_a_session_bus_there_is_no_keyring(box: sandbox.Box) -> None:
@@ -189,7 +186,6 @@ def test_a_keyring_that_locks_later_costs_no_sign_in(box: sandbox.Box, state: st
             session.start_hung_service()
             result = box.run("token", "--force-refresh")
             is_told(result, 73)
-            assert result.seconds < 15
             session.kill_service()
         session.start_service()
         still_works(box)
@@ -473,9 +469,7 @@ def test_nobody_signed_in_is_4_with_the_command_that_signs_in(box: sandbox.Box) 
     """For every profile its own command."""
     is_told(box.run("token"), 4, "devicelogin login")
     is_told(box.run("--profile", "home", "graph", "me"), 4, "devicelogin login --profile home")
-    began = time.monotonic()
     assert box.run("status", "--check").status == 4
-    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize(

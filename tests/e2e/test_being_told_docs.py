@@ -78,13 +78,13 @@ def test_who_is_told_gets_a_message_and_can_try_it_before(box: sandbox.Box, topi
     """The trial by hand and the profile of the page: one message each, with the machine and what to do."""
     result = shell(box, own_topic("run: try the hook", topic))
     assert (result.status, result.out, result.err) == (0, "", ""), result
-    assert topic.seen.get(timeout=30)[3] == b"a trial"
+    assert topic.seen.get(timeout=sandbox.SOON)[3] == b"a trial"
     box.login()
     hook_notes.add_to_profile(box.config, **tomllib.loads(own_topic("run: on_login_needed", topic)))
     box.emulator.revoke()
     for _ in range(2):
         assert box.run("token", "--force-refresh").status == 4
-    method, path, _, body = topic.seen.get(timeout=30)
+    method, path, _, body = topic.seen.get(timeout=sandbox.SOON)
     assert (method, path) == ("PUT", "/YOUR-SECRET-TOPIC")
     assert b"a person must sign in on " in body
     assert b"devicelogin login" in body
@@ -100,7 +100,7 @@ def test_a_person_far_away_signs_in_again(box: sandbox.Box, topic: Server) -> No
     box.emulator.revoke()
     assert box.run("token", "--force-refresh").status == 4
     running = box.start("keepalive")
-    headers = topic.seen.get(timeout=30)[2]
+    headers = topic.seen.get(timeout=sandbox.SOON)[2]
     assert "ada@contoso.example is asked to sign in again" in headers["Message"]
     found = re.search(r"Code ([A-Z0-9]+) at ", headers["Message"])
     assert found is not None, headers

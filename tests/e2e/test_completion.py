@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+import sandbox
 from conftest import need
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -84,7 +85,7 @@ class Shell:
         """Type `keys`; return what the shell printed between two times `mark` on one line."""
         begin = len(self.written)
         os.write(self.master, keys.encode())
-        end = time.monotonic() + 30
+        end = time.monotonic() + sandbox.SOON
         while not (found := re.search(rf"\n{mark}(.*?){mark}", self.written[begin:].decode(errors="replace"))):
             assert time.monotonic() < end, self.written.decode(errors="replace")
             time.sleep(0.01)
@@ -124,7 +125,7 @@ def test_fish_is_offered_what_was_meant(environment: dict[str, str], tmp_path: P
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=sandbox.PATIENCE,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -145,7 +146,12 @@ def answer(environment: dict[str, str], typed: str, **more: str) -> subprocess.C
         "COMP_CWORD": str(len(words) - 1),
     }
     return subprocess.run(
-        ["devicelogin"], env={**environment, **asked, **more}, capture_output=True, text=True, timeout=60, check=False
+        ["devicelogin"],
+        env={**environment, **asked, **more},
+        capture_output=True,
+        text=True,
+        timeout=sandbox.PATIENCE,
+        check=False,
     )
 
 

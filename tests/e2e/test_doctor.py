@@ -286,7 +286,6 @@ def test_every_state_of_a_keyring_is_told(box: sandbox.Box, monkeypatch: pytest.
             assert found["store"]["hint"].endswith("where it opens: devicelogin store move --to file"), change
             assert [(each["name"], each["exit"]) for each in found.red] == [("store", 73)]
             assert found.level("session bus") == bus
-            assert found.result.seconds < 15
 
 
 def test_without_a_home_the_machine_is_looked_at_all_the_same(box: sandbox.Box) -> None:

@@ -138,7 +138,7 @@ def killed_once(box: sandbox.Box, mode: str) -> bool:
 def kill_the_holder(box: sandbox.Box, fleet: Fleet) -> int | None:
     """Kill the process of `fleet` that holds the lock, some moment after it took it; return which, None if it was quicker."""
     ours = {process.pid for process in fleet.processes}
-    end = time.monotonic() + 20
+    end = time.monotonic() + sandbox.SOON
     while time.monotonic() < end:
         found = holder(box.state / "default" / "lock")
         if found in ours:

@@ -115,7 +115,7 @@ def run(recipe: str, *arguments: str, **facts: str) -> None:
         f"DEVICELOGIN_{name}": value for name, value in {"PROFILE": "default", "REASON": REASON, **facts}.items()
     }
     plain = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "LANG": "C.UTF-8"}
-    subprocess.run([HOOKS / recipe, *arguments], env={**plain, **variables}, check=True, timeout=60)
+    subprocess.run([HOOKS / recipe, *arguments], env={**plain, **variables}, check=True, timeout=sandbox.PATIENCE)
 
 
 @pytest.fixture
@@ -139,14 +139,14 @@ def test_ntfy_gets_the_picture_with_the_message_in_a_header(
     token = tmp_path / "token"
     token.write_text("tk_secret\n")
     run("ntfy.py", f"http://{http_server.address}/topic", str(token), **code)
-    method, path, headers, body = http_server.seen.get(timeout=30)
+    method, path, headers, body = http_server.seen.get(timeout=sandbox.SOON)
     assert (method, path, body) == ("PUT", "/topic", b"\x89PNG and so on")
     message = str(email.header.make_header(email.header.decode_header(headers["Message"])))
     assert message == f"Code ABCD1234 at {code['URI']}, until {code['EXPIRES_AT']}. {REASON}"
     assert (headers["Filename"], headers["Click"]) == ("code.png", code["URI"])
     assert headers["Authorization"] == "Bearer tk_secret"
     run("ntfy.py", f"http://{http_server.address}/topic", EVENT="login_needed")
-    method, path, headers, body = http_server.seen.get(timeout=30)
+    method, path, headers, body = http_server.seen.get(timeout=sandbox.SOON)
     assert (method, path, body.decode()) == ("PUT", "/topic", REASON)
     assert headers["Title"] == "devicelogin, profile default"
     assert not {"Click", "Filename", "Authorization"} & set(headers)
@@ -155,7 +155,7 @@ def test_ntfy_gets_the_picture_with_the_message_in_a_header(
 def test_mail_carries_the_code_and_the_picture(smtp_server: Server, code: dict[str, str]) -> None:
     """One message to one person, that every mail program shows."""
     run("mail.py", smtp_server.address, "box@example.org", "ada@example.org", **code)
-    envelope, content = smtp_server.seen.get(timeout=30)
+    envelope, content = smtp_server.seen.get(timeout=sandbox.SOON)
     assert ["box@example.org" in envelope[0], "ada@example.org" in envelope[1], len(envelope)] == [True, True, 2]
     mail = email.message_from_bytes(content, policy=email.policy.default)
     assert mail["Subject"] == "devicelogin, profile default: a person must sign in"
@@ -165,7 +165,7 @@ def test_mail_carries_the_code_and_the_picture(smtp_server: Server, code: dict[s
     [picture] = mail.iter_attachments()
     assert (picture.get_content_type(), picture.get_content()) == ("image/png", b"\x89PNG and so on")
     run("mail.py", smtp_server.address, "box@example.org", "ada@example.org", EVENT="login_needed")
-    _, content = smtp_server.seen.get(timeout=30)
+    _, content = smtp_server.seen.get(timeout=sandbox.SOON)
     mail = email.message_from_bytes(content, policy=email.policy.default)
     assert mail.get_content().splitlines() == [REASON]
 
@@ -177,7 +177,7 @@ def test_matrix_gets_a_text_message_in_the_room(http_server: Server, code: dict[
     paths = set()
     for facts in (code, {"EVENT": "login_needed"}):
         run("matrix.py", f"http://{http_server.address}", "!room:example.org", str(token), **facts)
-        method, path, headers, body = http_server.seen.get(timeout=30)
+        method, path, headers, body = http_server.seen.get(timeout=sandbox.SOON)
         assert method == "PUT"
         assert re.fullmatch(r"/_matrix/client/v3/rooms/%21room%3Aexample\.org/send/m\.room\.message/[\w-]+", path)
         paths.add(path)
@@ -193,11 +193,11 @@ def test_a_webhook_gets_one_object(http_server: Server, code: dict[str, str]) ->
     """With a code and without."""
     url = f"http://{http_server.address}/a/b?c=d"
     run("webhook.py", url, **code)
-    method, path, headers, body = http_server.seen.get(timeout=30)
+    method, path, headers, body = http_server.seen.get(timeout=sandbox.SOON)
     assert (method, path, headers["Content-Type"]) == ("POST", "/a/b?c=d", "application/json")
     assert set(json.loads(body)) == {"event", "profile", "reason", "code", "uri", "expires_at", "qr_png"}
     run("webhook.py", url, EVENT="login_needed")
-    assert json.loads(http_server.seen.get(timeout=30)[3]) == {
+    assert json.loads(http_server.seen.get(timeout=sandbox.SOON)[3]) == {
         "event": "login_needed",
         "profile": "default",
         "reason": REASON,
@@ -222,7 +222,7 @@ def test_a_recipe_is_a_hook(smtp_server: Server, http_server: Server) -> None:
         ended = "on_code said:"
         result = hook_notes.login_until(box, ended, "-v", "login", *box.app(), "--on-code", shlex.join(mail))
         assert not any("on_code" in line for line in result.lines("warning"))
-        _, content = smtp_server.seen.get(timeout=30)
+        _, content = smtp_server.seen.get(timeout=sandbox.SOON)
         message = email.message_from_bytes(content, policy=email.policy.default)
         [attachment] = message.iter_attachments()
         picture = box.home / "received.png"
@@ -236,7 +236,7 @@ def test_a_recipe_is_a_hook(smtp_server: Server, http_server: Server) -> None:
         )
         box.emulator.revoke()
         assert box.run("token").status == 4
-        *_, body = http_server.seen.get(timeout=30)
+        *_, body = http_server.seen.get(timeout=sandbox.SOON)
         assert b"ada@contoso.example" in body
 
 

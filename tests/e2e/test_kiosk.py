@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 KIOSK = sandbox.ROOT / "docs" / "kiosk" / "kiosk.py"
 
 #: How long may the page take until it says what is expected (seconds)?
-PATIENCE = 20.0
+PATIENCE = sandbox.SOON
 
 
 class Kiosk:

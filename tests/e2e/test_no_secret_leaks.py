@@ -115,7 +115,7 @@ def test_a_keyring_call_shows_no_secret_from_outside(box: sandbox.Box) -> None:
 
 def wait_for_handlers(process: int) -> None:
     """Wait until it handles SIGTERM, which Python by itself does not: from there on an interruption is ours to report."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + sandbox.SOON
     while time.monotonic() < end:
         with open(f"/proc/{process}/status") as status:
             caught = next((line for line in status if line.startswith("SigCgt:")), "SigCgt: 0")

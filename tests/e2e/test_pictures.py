@@ -73,7 +73,7 @@ def test_the_script_takes_a_picture_of_a_sign_in(tmp_path: Path) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+import sandbox
 import x_terminal
 from conftest import SOAK, need
 
@@ -136,15 +136,17 @@ def test_a_window_made_smaller_while_waiting_is_scanned_again(display, tmp_path)
         split = ["tmux", "split-window", "-h", "-l", "35", "sleep 60"]
         subprocess.run(split, env=environ, check=True, timeout=x_terminal.PATIENCE)
         shown = ""
-        for _ in range(100):
+
+        def is_below_the_code() -> bool:
+            nonlocal shown
             capture = ["tmux", "capture-pane", "-p", "-t", ":.0"]
             done = subprocess.run(
                 capture, env=environ, capture_output=True, text=True, check=True, timeout=x_terminal.PATIENCE
             )
             shown = done.stdout
-            if "\nTo sign in" in shown and "expires in" in shown:  # no longer beside the QR code
-                break
-            time.sleep(0.1)
+            return "\nTo sign in" in shown and "expires in" in shown
+
+        sandbox.wait_for(is_below_the_code, "the prompt below the QR code")
         assert x_terminal.when_decoded(display, picture, ready) == [NEWER]
     assert shown.count("expires in") == 1
     assert shown.count(NEWER) == 1
@@ -152,33 +154,33 @@ def test_a_window_made_smaller_while_waiting_is_scanned_again(display, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("around", "option", "selection"),
+    ("around", "option", "selections"),
     [
-        ("plain", None, "clipboard"),
-        ("screen", None, "clipboard"),
-        ("tmux", "allow-passthrough", "clipboard"),
-        # tmux leaves open which one; an xterm then takes the selection of the middle mouse button.
-        ("tmux", "set-clipboard", "primary"),
+        ("plain", None, ["clipboard"]),
+        ("screen", None, ["clipboard"]),
+        ("tmux", "allow-passthrough", ["clipboard"]),
+        # Older ones leave open which one; an xterm then takes the selection of the middle mouse button.
+        ("tmux", "set-clipboard", ["clipboard", "primary"]),
     ],
 )
-def test_the_code_arrives_on_the_clipboard_of_the_terminal(display, tmp_path, around, option, selection):
+def test_the_code_arrives_on_the_clipboard_of_the_terminal(display, tmp_path, around, option, selections):
     """OSC 52 through what stands between, into a real X clipboard, as the server sent it."""
     need("xclip")
     ready, picture = tmp_path / "ready", tmp_path / "screen.ppm"
     command = program(ready, NEWER, "auto", "--copy")
     if option:
         command = ["sh", "-c", f'tmux set -g {option} on && exec "$@"', "sh", *command]
-    clipboard = ["xclip", "-selection", selection]
     # xterm takes it only where its owner says so.
     allow = ["XTerm*allowWindowOps: true"]
     with x_terminal.terminal(display, tmp_path, command, around=around, resources=allow) as environ:
         silent = {"env": environ, "timeout": x_terminal.PATIENCE}
-        subprocess.run([*clipboard, "-i"], input=b"before", check=True, **silent)
+        for selection in selections:
+            subprocess.run(["xclip", "-selection", selection, "-i"], input=b"before", check=True, **silent)
         assert x_terminal.when_decoded(display, picture, ready) == [NEWER]
-        held = ""
-        for _ in range(50):
-            held = subprocess.run([*clipboard, "-o"], check=True, capture_output=True, text=True, **silent).stdout
-            if held != "before":
-                break
-            time.sleep(0.1)
-    assert held == "BPPVYQZMA"
+
+        def held() -> set[str]:
+            shows = [["xclip", "-selection", selection, "-o"] for selection in selections]
+            return {subprocess.run(show, check=True, capture_output=True, text=True, **silent).stdout for show in shows}
+
+        sandbox.wait_for(lambda: held() != {"before"}, "a change of the clipboard")
+        assert held() - {"before"} == {"BPPVYQZMA"}

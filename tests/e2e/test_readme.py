@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import documentation
 import pytest
+import sandbox
 from documentation import for_emulator
 
 from devicelogin import errors
@@ -59,7 +60,7 @@ def run_shell(text: str, environment: Mapping[str, str], directory: Path) -> sub
         cwd=directory,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=sandbox.PATIENCE,
         check=False,
     )
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyte
 import pytest
+import sandbox
 from conftest import SOAK
 from test_prompt_on_a_pty import BECOME
 
@@ -25,7 +26,6 @@ from devicelogin.emulator import Fault
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import sandbox
 
 COUNTDOWN = "Waiting for you to sign in"
 QUESTION = "The code has expired. Enter: a new one; Ctrl-C: end"
@@ -61,7 +61,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 #: How long may it take until something is on the terminal (seconds)?
-PATIENCE = 20.0
+PATIENCE = sandbox.SOON
 
 
 class Session:
@@ -154,13 +154,11 @@ def test_declined_is_said_at_once(box: sandbox.Box) -> None:
     """Exit 5, with the next poll."""
     session = Session(box)
     session.wait_for(COUNTDOWN)
-    began = time.monotonic()
     box.emulator.decline(box.emulator.wait_for_code())
     polled = box.emulator.count("token")
     status, lines = session.end()
     assert status == 5
     assert box.emulator.count("token") <= polled + 1
-    assert time.monotonic() - began < 15, "the interval is a second"
     assert any(line.startswith("devicelogin: error: the sign-in was declined") for line in lines), lines
 
 

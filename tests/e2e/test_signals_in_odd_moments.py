@@ -7,14 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
 
 import keyring_session
 import login_events
 import pytest
-
-if TYPE_CHECKING:
-    import sandbox
+import sandbox
 
 PROGRAM = """
 import os, signal, sys, time
@@ -44,7 +41,7 @@ def where_it_is_lost():
         pass
     for _ in range(3):
         events.EventStream().waiting(900.0)
-    time.sleep(20)
+    time.sleep(600)
 
 act = globals()[sys.argv[1]]
 sys.exit(ending.run(invocation.Invocation(), act))
@@ -57,7 +54,7 @@ def run(box: sandbox.Box, moment: str) -> subprocess.CompletedProcess[str]:
         env=box.environment(),
         capture_output=True,
         text=True,
-        timeout=12,
+        timeout=sandbox.PATIENCE,
         check=False,
     )
 
@@ -85,7 +82,7 @@ def test_who_is_signed_in_by_then_is_told_so(box: sandbox.Box) -> None:
         session.start_hung_service()  # deleting the old secret takes until its deadline
         box.emulator.approve_next()
         running = box.start("login", "--json", *box.app(store="file"))
-        trace, end = box.state / "default" / "sign-in", time.monotonic() + 60
+        trace, end = box.state / "default" / "sign-in", time.monotonic() + sandbox.SOON
         while json.loads(trace.read_text())["location"]["kind"] != "file" or '"pending"' in trace.read_text():
             assert time.monotonic() < end
             time.sleep(0.01)

@@ -22,9 +22,6 @@ BOARD = "@1970-01-02 00:00:00"
 #: The emulator's certificates have expired by then.
 FAR_AHEAD = "@2121-01-01 00:00:00"
 
-#: How long may a command take beyond what it waits for (seconds)? Generous: other tests run beside this one.
-SPARE = 20
-
 
 @pytest.fixture
 def box() -> Iterator[sandbox.Box]:
@@ -61,7 +58,7 @@ class Board:
 def test_a_command_waits_for_the_clock_and_goes_on_within_a_second(box: sandbox.Box, command: list[str]) -> None:
     """H01: a board that boots at 1970 with the network up runs this from an @reboot line of its crontab."""
     board = Board(box, BOARD)
-    running = box.start(*command, "--wait-for-clock", "60")
+    running = box.start(*command, "--wait-for-clock", "600")
     time.sleep(2)
     assert box.emulator.count("refresh") == box.emulator.count("graph") == 0
     assert running.process.poll() is None
@@ -69,7 +66,7 @@ def test_a_command_waits_for_the_clock_and_goes_on_within_a_second(box: sandbox.
     began = time.monotonic()
     result = running.finish()
     assert result.status == 0, result
-    assert time.monotonic() - began < SPARE
+    assert time.monotonic() - began < sandbox.SOON
     assert result.err == "" or "lasts" in result.err
 
 
@@ -79,7 +76,7 @@ def test_a_clock_that_is_not_set_in_time_is_75_by_its_name(box: sandbox.Box) -> 
     Board(box, NOT_YET)
     result = box.run("token", "--force-refresh", "--wait-for-clock", "2")
     is_told(result, 75, "this machine's clock says 1969-12-30", "--wait-for-clock")
-    assert 2 <= result.seconds < 2 + SPARE
+    assert 2 <= result.seconds < sandbox.SOON
     assert box.emulator.count("refresh") == 0
     assert json.loads(box.run("token", "--force-refresh", "--json").err)["code"] == "clock_wrong"
 
@@ -94,7 +91,7 @@ def test_a_cached_token_is_printed_without_waiting_for_the_clock(box: sandbox.Bo
     Board(box, BOARD)
     result = box.run("token", "--wait-for-clock", "600")
     assert (result.status, result.out.strip(), result.err) == (0, token, "")
-    assert result.seconds < SPARE
+    assert result.seconds < sandbox.SOON
     assert len(box.emulator.requests) == requests
 
 
@@ -183,7 +180,7 @@ def test_the_time_zone_changes_nothing(box: sandbox.Box, zone: str) -> None:
     here = json.loads(box.run("token", "--json").out)
     there = json.loads(box.run("token", "--json", TZ=zone).out)
     assert {**here, "expires_in": 0} == {**there, "expires_in": 0}
-    assert abs(here["expires_in"] - there["expires_in"]) < SPARE
+    assert abs(here["expires_in"] - there["expires_in"]) < sandbox.SOON
     assert box.run("status", "--json").out == box.run("status", "--json", TZ=zone).out
 
 

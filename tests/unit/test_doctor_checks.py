@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import namespace
 import pytest
+import sandbox
 import terminal_fixtures
 
 from devicelogin import client, errors, models, mounts, settings
@@ -57,7 +58,7 @@ def test_a_real_mount_is_recognised(tmp_path: Path) -> None:
     before = namespace.mounting('mount -t ramfs none "$0" && exec "$@"', tmp_path)
     ran = subprocess.run(
         [*before, sys.executable, "-c", program, str(tmp_path / "not" / "there")],
-        capture_output=True, text=True, check=True, timeout=30,
+        capture_output=True, text=True, check=True, timeout=sandbox.PATIENCE,
     )  # fmt: skip
     assert ran.stdout == "ramfs\n"
 
@@ -186,14 +187,14 @@ def test_a_check_that_does_not_end_is_left_behind() -> None:
     def look() -> Iterator[models.Finding]:
         yield about.green("settings", "well")
         found_one.set()
-        forever.wait(60)
+        forever.wait(sandbox.LATER)
 
     began = time.monotonic()
     group = examination._Group("profiles", look, 0.2)
-    assert found_one.wait(20)
+    assert found_one.wait(sandbox.SOON)
     found = group.findings()
     forever.set()
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < sandbox.SOON
     assert [(each.about, each.name, each.exit_code) for each in found] == [
         ("profile x", "settings", 0),
         ("profile x", "time", 75),

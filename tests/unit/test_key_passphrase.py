@@ -35,10 +35,10 @@ def test_parameters_that_we_would_not_write_are_damage_and_cost_nothing(
     header = json.loads(line)
     header["key_parameters"][name] = value
     path.write_bytes(json.dumps(header, separators=(",", ":")).encode() + b"\n" + rest)
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(errors.DataBadError, match="is damaged"):
         sealed(tmp_path, "passphrase", supply).load()
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 def test_nobody_is_asked_for_a_passphrase_in_silence(tmp_path: Path) -> None:

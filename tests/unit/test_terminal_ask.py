@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+import sandbox
 from terminal_fixtures import terminal
 
 from devicelogin import errors
@@ -119,10 +120,10 @@ def test_enter_is_waited_for_as_long_as_was_said_and_no_longer(keys, is_pressed)
         press.start()
     with open(slave) as stdin:
         modes = termios.tcgetattr(stdin)
-        seconds = 0.3 if keys is None else 20
+        seconds = 0.3 if keys is None else sandbox.LATER
         assert ask.is_enter_pressed(target, stdin, "Again?", seconds=seconds) is is_pressed
         assert termios.tcgetattr(stdin) == modes
-    assert 0.05 < time.monotonic() - began < 10
+    assert 0.05 < time.monotonic() - began < sandbox.SOON
     assert stream.text == ("Again? " if is_pressed else "Again? \n")
     os.close(master)
 
