@@ -118,7 +118,7 @@ class Running:
 
 
 class Box:
-    """One sandbox. `home` holds all that the program writes; it lies in memory where this machine has /dev/shm."""
+    """One sandbox. `home` holds all that the program writes; it lies in memory where this machine has it at /dev/shm."""
 
     def __init__(self, home: Path, emulator: Emulator) -> None:
         self.home = home
@@ -322,7 +322,7 @@ def remove(directory: Path) -> None:
 @contextlib.contextmanager
 def opened(**behaviour: Any) -> Iterator[Box]:
     """Open a sandbox whose emulator has the knobs `behaviour`; polls every second if nothing else is said."""
-    with _opened_in("/dev/shm" if os.path.isdir("/dev/shm") else None, behaviour) as box:
+    with _opened_in("/dev/shm" if has_memory() else None, behaviour) as box:
         yield box
 
 
@@ -331,6 +331,11 @@ def opened_on_disk(**behaviour: Any) -> Iterator[Box]:
     """Open a sandbox on a disk: access tokens lie there sealed in the store, and systemd makes a host key."""
     with _opened_in(disk(), behaviour) as box:
         yield box
+
+
+def has_memory() -> bool:
+    """Tell whether /dev/shm is what it should be: a container may have none, and a bare chroot an empty directory."""
+    return cache_directory.is_memory("/dev/shm") and os.access("/dev/shm", os.W_OK)
 
 
 def disk() -> str:

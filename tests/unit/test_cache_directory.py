@@ -14,7 +14,7 @@ from devicelogin.tokens import access_cache, cache_directory
 MEMORY = Path("/dev/shm")
 
 
-@pytest.mark.skipif(not MEMORY.is_dir(), reason="no /dev/shm here")
+@pytest.mark.skipif(not sandbox.has_memory(), reason="no memory at /dev/shm")
 def test_a_tmpfs_is_known_also_below_directories_yet_to_be_made() -> None:
     """The directory need not exist: where it would be made decides."""
     assert cache_directory.is_memory(str(MEMORY))
