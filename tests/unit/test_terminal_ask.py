@@ -115,13 +115,25 @@ def test_enter_is_waited_for_as_long_as_was_said_and_no_longer(keys, is_pressed)
     master, slave = pty.openpty()
     target, stream = terminal()
     began = time.monotonic()
+    over = threading.Event()
+
+    def press() -> None:
+        # What is typed before the question is dropped, so more than once.
+        while not over.wait(0.1):
+            os.write(master, keys)
+
+    person = threading.Thread(target=press)
     if keys is not None:
-        press = threading.Timer(0.1, os.write, (master, keys))
-        press.start()
+        person.start()
     with open(slave) as stdin:
         modes = termios.tcgetattr(stdin)
         seconds = 0.3 if keys is None else sandbox.LATER
-        assert ask.is_enter_pressed(target, stdin, "Again?", seconds=seconds) is is_pressed
+        try:
+            assert ask.is_enter_pressed(target, stdin, "Again?", seconds=seconds) is is_pressed
+        finally:
+            over.set()
+            if keys is not None:
+                person.join()
         assert termios.tcgetattr(stdin) == modes
     assert 0.05 < time.monotonic() - began < sandbox.SOON
     assert stream.text == ("Again? " if is_pressed else "Again? \n")
