@@ -192,7 +192,8 @@ class Directory:
 
     def __exit__(self, *_: object) -> None:
         if self.descriptor is not None:
-            os.close(self.descriptor)
+            with contextlib.suppress(OSError):  # it is closed whatever is said about it (close(2))
+                os.close(self.descriptor)
 
     def names(self) -> list[str]:
         """Return the names of what is in here."""
@@ -263,15 +264,18 @@ def temporary(place: Directory, beginning: str, content: bytes) -> Iterator[str]
     """
     name, descriptor = _open_temporary(place, beginning)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "wb", closefd=False) as file:
             _make_private(descriptor)
             file.write(content)
             file.flush()
             os.fsync(descriptor)
-            if sys.platform == "win32":
-                file.close()  # an open file cannot be renamed there
-            yield name
+        if sys.platform == "win32":
+            os.close(descriptor)  # an open file cannot be renamed there
+            descriptor = -1
+        yield name
     finally:
+        with contextlib.suppress(OSError):  # its content was forced to the disk, so this has no say
+            os.close(descriptor)
         with contextlib.suppress(OSError):
             place.unlink(name)
 
@@ -341,9 +345,16 @@ def taken(place: Directory, name: str) -> Iterator[bytes]:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode) or (hasattr(os, "getuid") and facts.st_uid != os.getuid()):
             raise PermissionError(errno.EPERM, "not a regular file of ours", name)
-        if sys.platform != "win32":  # which deletes no file that is open
+        if sys.platform == "win32":
+            yield os.read(descriptor, _MOST_NOTED)
+        else:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield os.read(descriptor, _MOST_NOTED)
+            yield os.read(descriptor, _MOST_NOTED)
+            place.unlink(
+                name
+            )  # before the lock is given back, or its writer could take it and lose the file all the same
     finally:
-        os.close(descriptor)
-    place.unlink(name)
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+    if sys.platform == "win32":  # which deletes no file that is open
+        place.unlink(name)

@@ -180,7 +180,8 @@ def _content(descriptor: int, path: str, *, private_as: str = "") -> bytes:
     except OSError as error:
         raise _failure("read", path, error) from error
     finally:
-        os.close(descriptor)
+        with contextlib.suppress(OSError):  # what was read was read
+            os.close(descriptor)
     if len(content) > SIZE_LIMIT:
         raise errors.ConfigError(f"{path} is larger than {SIZE_LIMIT} bytes", hint=f"look at it: ls -l {as_word(path)}")
     return content

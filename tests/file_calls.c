@@ -17,7 +17,7 @@ extern int *__errno_location(void);
 extern int kill(int, int), getpid(void);
 extern ssize readlink(const char *, char *, size);
 
-enum { KILL = -9, LIE = -1, OLD = -2, CWD = -100, ROOM = 4352, NO_SPACE = 28 };
+enum { KILL = -9, LIE = -1, OLD = -2, GONE = -3, CWD = -100, ROOM = 4352, NO_SPACE = 28 };
 
 static int is_armed, count;
 static long at, what;
@@ -90,8 +90,9 @@ static void note(int number, const char *name, const char *path, const char *oth
     *__errno_location() = error;
 }
 
-/* Count a call and return its number; 0 where it is none of those that count. Here it ends for who is to be killed. */
-static int next(const char *name)
+/* Count a call and return its number; 0 where it is none of those that count. Here it ends for who is to be killed, and
+   here somebody else deletes the file. */
+static int next(const char *name, const char *path)
 {
     char listed[64];
     snprintf(listed, sizeof listed, ",%s,", name);
@@ -100,6 +101,10 @@ static int next(const char *name)
     int number = ++count;
     if (what == KILL && at == number)
         kill(getpid(), 9);
+    if (what == GONE && at == number) {
+        int (*delete_it)(const char *) = dlsym((void *)-1, "unlink");
+        delete_it(path);
+    }
     return number;
 }
 
@@ -128,7 +133,7 @@ static int fails(int number)
             real = dlsym((void *)-1, #name);                                               \
         if (!counts(directory, path, whole))                                               \
             return real(__VA_ARGS__);                                                      \
-        int number = next(said);                                                           \
+        int number = next(said, whole);                                                    \
         kind result = fails(number) ? failure : real(__VA_ARGS__);                         \
         note(number, said, whole, "", (long)(flags), result == (kind)failure);             \
         return result;                                                                     \
@@ -173,7 +178,7 @@ CALL(ssize, -1, read, "read", 0, d, 0, (int d, void *to, size most), d, to, most
         int one = counts(from, old, source), two = counts(to, new, target);                \
         if (!one && !two)                                                                  \
             return real(__VA_ARGS__);                                                      \
-        int number = next(said);                                                           \
+        int number = next(said, source);                                                   \
         int result = fails(number) ? -1 : real(__VA_ARGS__);                               \
         note(number, said, source, target, 0, result == -1);                               \
         return result;                                                                     \
@@ -203,7 +208,7 @@ ssize write(int d, const void *from, size most)
     REAL(ssize, write, int, const void *, size);
     if (!counts(d, 0, whole))
         return real(d, from, most);
-    int number = next("write");
+    int number = next("write", whole);
     ssize written = -1;
     if (fails(number)) {
         if (what == NO_SPACE && most > 1)
@@ -227,7 +232,7 @@ int close(int d)
     REAL(int, close, int);
     if (!counts(d, 0, whole))
         return real(d);
-    int number = next("close"), result = real(d);
+    int number = next("close", whole), result = real(d);
     if (fails(number))
         result = -1;
     note(number, "close", whole, "", 0, result == -1);
@@ -240,6 +245,6 @@ int waitpid(int child, int *status, int how)
     REAL(int, waitpid, int, int *, int);
     int found = real(child, status, how);
     if (is_armed && what <= 0 && found > 0)
-        note(next("waitpid"), "waitpid", "", "", 0, 0);
+        note(next("waitpid", ""), "waitpid", "", "", 0, 0);
     return found;
 }

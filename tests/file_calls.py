@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 SOURCE = Path(__file__).with_suffix(".c")
 
 #: What happens at the chosen call instead of an error: the command is killed there; the disk keeps one bit otherwise than it
-#: was written; the disk keeps what the file that the variable FILE_CALLS_OLD names holds.
+#: was written; the disk keeps what the file that the variable FILE_CALLS_OLD names holds; somebody else deletes the file.
 KILL = -9
 LIE = -1
 OLD = -2
+GONE = -3
 
 #: The chosen call is each of them.
 EACH = -1

@@ -57,6 +57,7 @@ def _run(task: dict[str, Any], written: Path) -> None:
     os.environ.update(task["variables"])
     os.chdir(task["directory"])
     _become(task.get("user"))
+    os.umask(0)  # what is private is so by its own mode, at every moment
     signal.alarm(_SECONDS)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv[1:] = task["arguments"]

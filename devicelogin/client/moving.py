@@ -145,10 +145,10 @@ def _without_old_copy(work: Workplace, found: models.SignIn) -> models.SignIn:
     """Delete what the old place still holds. Raises StoreUnusableError, and the trace goes on naming it."""
     if found.previous is None:
         return found
+    again = hints.command(f"store move --to {found.location.kind}", work.profile)
     try:
         unfinished.delete_left(work, found.previous, found)
     except errors.DeviceLoginError as error:
-        again = hints.command(f"store move --to {found.location.kind}", work.profile)
         raise errors.StoreUnusableError(
             f"the sign-in is in {named(found.location)} now and works; its old copy in {named(found.previous)} could not be "
             f"deleted: {error.message}",
@@ -157,7 +157,14 @@ def _without_old_copy(work: Workplace, found: models.SignIn) -> models.SignIn:
             code=error.code,
         ) from error
     settled = dataclasses.replace(found, previous=None)
-    secret_store.write_sign_in(work.paths, settled)
+    try:
+        secret_store.write_sign_in(work.paths, settled)
+    except errors.DeviceLoginError as error:
+        reason = error.message.partition(";")[0]  # what was there before is not what counts any more
+        now = f"the sign-in is in {named(found.location)} now and works"
+        error.message = f"{now}, but its trace names the old place as well: {reason}"
+        error.hint = f"when that is mended: {again}"
+        raise
     return settled
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import time
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,7 @@ def write_settings(
     try:
         settings.write_profile(work.paths, changes)
     except errors.DeviceLoginError as error:
-        observer.note(f"signed in, but the settings could not be written: {error.message}")
+        observer.note(f"the settings could not be written: {error.message}")
 
 
 def _are_among(scopes_asked: tuple[str, ...], others: tuple[str, ...]) -> bool:
@@ -287,22 +288,19 @@ class _Login:
         """Save the newest refresh token, which serves every API, then the settings and the access tokens."""
         chosen, work = self._chosen, self._work
         with secret_store.ProfileLock(work.paths, wait_seconds=wait_seconds):
-            saved = self._save(sign_in, granted[-1][1])
-            write_settings(work, chosen, self._observer, is_addition=is_addition)
+            write = functools.partial(write_settings, work, chosen, self._observer, is_addition=is_addition)
+            saved = self._save(sign_in, granted[-1][1], write)
             cache = work.token_cache(chosen)
-            try:
-                cache.clear()
-            except errors.DeviceLoginError as error:
-                self._observer.note(
-                    f"not all cached tokens could be deleted; none of them is used any more: {error.message}"
-                )
+            self._try("not all cached tokens could be deleted; none of them is used any more", cache.clear)
             for number, (asked, answer) in enumerate(granted):
                 line = "" if number == 0 and not is_addition else access_cache.scope_line(asked)
                 cache.write(cache_directory.new_entry(work.paths, line, answer, min_valid=cache.min_valid))
         return saved
 
-    def _save(self, sign_in: models.SignIn, answer: models.TokenAnswer) -> models.SignIn:
-        """Trace "pending", secret, trace "saved", then the old secret goes. The caller holds the lock."""
+    def _save(
+        self, sign_in: models.SignIn, answer: models.TokenAnswer, write_profile: Callable[[], None]
+    ) -> models.SignIn:
+        """Trace "pending", secret and settings, trace "saved", then the old secret goes. The caller holds the lock."""
         paths = self._work.paths
         generation = self._next_generation()
         done = dataclasses.replace(sign_in, state="saved", previous=None)
@@ -310,22 +308,38 @@ class _Login:
             secret_store.SavedSignIn(sign_in=done, credentials=answer.credentials), generation=generation
         )
         secret_store.write_sign_in(paths, sign_in)
+        if self._old is None:
+            write_profile()  # before anything is called saved, for without its certificates nothing can be refreshed
         try:
             self._store.save(record)
         except errors.DeviceLoginError:
             unfinished.take_back(self._work, self._store, self._old)
             raise
         self._options.saved()
+        if self._old is not None:
+            write_profile()  # until now it was that of the old sign-in, which would have gone on
         # The provider's clock if it said: it is right also where this machine's is not.
         now = int(answer.server_date if answer.server_date is not None else time.time())
-        try:
-            secret_store.write_times(paths, models.Times(generation=generation, made=now, last_refreshed=now))
-        except errors.DeviceLoginError as error:  # the person has approved, and the sign-in is saved
-            self._observer.note(f"it could not be noted how old this sign-in is: {error.message}")
+        times = models.Times(generation=generation, made=now, last_refreshed=now)
+        # The person has approved and the secret is saved. Whoever uses it first finds it by the pending trace as well.
+        self._try("it could not be noted how old this sign-in is", lambda: secret_store.write_times(paths, times))
+        self._try("the sign-in is saved, but its trace could not be written", lambda: self._finish(sign_in, done))
+        return done
+
+    def _finish(self, sign_in: models.SignIn, done: models.SignIn) -> None:
+        """Call it saved, and then let the old secret go."""
+        paths = self._work.paths
         secret_store.write_sign_in(paths, dataclasses.replace(done, previous=sign_in.previous))
         if self._has_deleted_old_secret(sign_in):
             secret_store.write_sign_in(paths, done)
-        return done
+
+    def _try(self, words: str, write: Callable[[], None]) -> None:
+        """Do what is no reason for a sign-in to fail; the observer is told `words` where it could not be done."""
+        try:
+            write()
+        except errors.DeviceLoginError as error:
+            # Not what the message says of what was saved before: it is no more what counts.
+            self._observer.note(f"{words}: {error.message.partition(';')[0]}")
 
     def _has_deleted_old_secret(self, sign_in: models.SignIn) -> bool:
         """Delete the secret in the place that is left; False: it is still there, and has to stay traced."""

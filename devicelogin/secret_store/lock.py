@@ -91,11 +91,14 @@ class ProfileLock:
         try:
             # Whoever purges a profile deletes the file while holding its lock: the next one is for a file of that name.
             taken = _take(descriptor, self._path) and os.fstat(descriptor).st_nlink > 0
+        except OSError as error:
+            _close(descriptor)
+            raise _unusable(self._path, error) from error
         except BaseException:
-            os.close(descriptor)
+            _close(descriptor)
             raise
         if not taken:
-            os.close(descriptor)
+            _close(descriptor)
             return False
         self._descriptor = descriptor
         _held[descriptor] = _thread.get_ident()
@@ -111,7 +114,7 @@ class ProfileLock:
         # Unlocked, not only closed: a caller that forked meanwhile has a copy of the descriptor.
         with contextlib.suppress(OSError):
             _give_back(descriptor)
-        os.close(descriptor)
+        _close(descriptor)
 
     def __enter__(self) -> Self:
         self.acquire()
@@ -139,9 +142,13 @@ class ProfileLock:
 
                 raise file_errors.failure("read", self._path, error) from error
             raise _unusable(self._path, error) from error
-        facts = os.fstat(descriptor)
+        try:
+            facts = os.fstat(descriptor)
+        except OSError as error:
+            _close(descriptor)
+            raise _unusable(self._path, error) from error
         if not stat.S_ISREG(facts.st_mode) or (hasattr(os, "getuid") and facts.st_uid != os.getuid()):
-            os.close(descriptor)
+            _close(descriptor)
             raise errors.ConfigError(
                 f"{self._path} is not a regular file of yours",
                 hint=f"look at it: ls -l {private_files.as_word(self._path)}",
@@ -189,6 +196,11 @@ def _take(descriptor: int, path: str) -> bool:
             return False
         raise _unlockable(path, error) from error
     return True
+
+
+def _close(descriptor: int) -> None:
+    with contextlib.suppress(OSError):  # it is closed whatever is said about it (close(2))
+        os.close(descriptor)
 
 
 def _give_back(descriptor: int) -> None:

@@ -140,10 +140,11 @@ class ProfilePaths:
         """The directory of the cached access tokens, None where there is no runtime directory."""
         return None if self.places.runtime is None else os.path.join(self.places.runtime, self.profile)
 
-    def usable_cache(self) -> "str | None":
+    def usable_cache(self, *, for_sure: bool = False) -> "str | None":
         """Return the directory of the cached access tokens, None where there is none that nobody else can have touched.
 
-        It is optional: whatever is wrong with it means that tokens are kept elsewhere, and is no error.
+        It is optional: whatever is wrong with it means that tokens are kept elsewhere, and is no error. With `for_sure`,
+        StoreUnusableError is raised where that could not be seen.
         """
         from devicelogin import directories, errors, private_files
 
@@ -154,6 +155,10 @@ class ProfilePaths:
             directories.check_way(runtime)
             private_files.check_outermost(runtime)
             private_files.check_inner(cache)
+        except errors.StoreUnusableError:
+            if for_sure:
+                raise
+            return None
         except errors.DeviceLoginError:
             return None
         return cache

@@ -243,4 +243,7 @@ def read_private(path: str) -> str | None:
     except (OSError, ValueError):
         return None
     finally:
-        os.close(descriptor)
+        try:  # noqa: SIM105 - contextlib is not imported here
+            os.close(descriptor)
+        except OSError:
+            pass  # what was read was read

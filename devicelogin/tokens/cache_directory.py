@@ -81,8 +81,8 @@ class TokenCache:
 
         SECURITY: only names of ours, and only in a directory that nobody else can have put there (D23).
         """
-        directory = self._paths.usable_cache()
         try:
+            directory = self._paths.usable_cache(for_sure=True)
             if directory is not None:
                 private_files.remove_ours(directory, access_cache.is_file_name)
                 with contextlib.suppress(OSError):

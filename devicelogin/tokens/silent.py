@@ -14,7 +14,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from devicelogin import clock, errors, explain, hints, models, resources, secret_store
+from devicelogin import clock, errors, explain, hints, models, private_files, resources, secret_store
 from devicelogin.tokens import access_cache, cache_directory, refusals, single_flight
 from devicelogin.tokens import turn as turns
 
@@ -242,6 +242,7 @@ class SilentTokens:
                 secret_store.write_sign_in(self._paths, found)
             return store, record, saved
         gone = not_signed_in(self._paths)
+        private_files.sweep(self._paths.state)  # where a login that was killed may have left half of a record
         if trace.state == "saved":
             self._note_refusal(0, gone)  # else `status` would go on saying that all is well
         raise gone

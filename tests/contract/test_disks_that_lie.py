@@ -71,3 +71,16 @@ def test_a_login_on_such_a_disk_ends_before_anybody_is_asked_or_keeps_the_old_si
         assert box.emulator.count("devicecode") == begun + asked
         assert (box.state / "default" / "record").read_bytes() == before
     box.check_works()
+
+
+def test_a_half_written_file_that_somebody_sweeps_away_is_written_again(box: sandbox.Box) -> None:
+    """Between its making and its lock it looks like what a crash has left."""
+    box.sign_in()
+    commands = file_calls.Commands(box)
+    command = ("token", "--force-refresh")
+    locks = [call for call in commands.run(*command).calls if call.name == "flock" and ".new-" in call.path]
+    assert len(locks) >= 2
+    for call in locks:
+        outcome = commands.run(*command, at=call.number, error=file_calls.GONE)
+        assert (outcome.status, outcome.err) == (0, "")
+        assert outcome.calls[call.number].error == 0

@@ -324,3 +324,29 @@ def test_a_killed_process_writes_nothing_late_and_frees_its_lock(
         assert odd("Honest").load() == record()
     time.sleep(1.3)
     assert not (tmp_path / "odd" / "written").exists()
+
+
+def test_variables_that_steer_the_package_keyring_have_no_say(
+    odd: Callable[..., secret_store.SecretStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which backend and how it works stands in the trace: an environment could lead a secret elsewhere, or nowhere."""
+    odd("Honest").save(record())
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    monkeypatch.setenv("KEYRING_PROPERTY_GET_PASSWORD", "no method")
+    monkeypatch.setenv("KEYRING_PROPERTY_SET_PASSWORD", "no method")
+    assert odd("Honest").load() == record()
+    odd("Honest").save(record(generation=2))
+    assert odd("Honest").load() == record(generation=2)
+
+
+def test_a_module_beside_which_a_command_is_run_is_no_keyring(
+    odd: Callable[..., secret_store.SecretStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file keyring.py in somebody's download directory would be handed the refresh token."""
+    odd("Honest").save(record())
+    here = tmp_path / "downloads"
+    here.mkdir()
+    for name in ("keyring.py", "json.py", "odd_keyrings.py", "devicelogin.py"):
+        (here / name).write_text("raise SystemExit('not this one')\n")
+    monkeypatch.chdir(here)
+    assert odd("Honest").load() == record()

@@ -45,6 +45,7 @@ def published(calls: Sequence[Call]) -> dict[str, int]:
         if call.name not in {"rename", "link"} or not os.path.basename(call.path).startswith(".new-"):
             continue
         about = [(where, other.name) for where, other in enumerate(calls[:at]) if other.path == call.path]
+        assert any(other.makes for other in calls[:at] if other.path == call.path), f"{call.path} may have been there"
         written = [where for where, name in about if name == "write"]
         forced = [where for where, name in about if name == "fsync"]
         assert forced, f"{call.target} got its name before its content was forced to the disk"

@@ -241,3 +241,22 @@ def test_any_text_becomes_ascii_and_comes_back(text: str) -> None:
     assert stored.isascii()
     assert "\n" not in stored
     assert slots.from_ascii(stored) == text
+
+
+def test_a_keyring_that_answers_with_what_it_held_before_is_found_out() -> None:
+    """A whole record of an earlier save, read back in the place of the one just saved, is not that one; the last one stays."""
+
+    class Lagging(Items):
+        """Takes what it is given, and reads one slot as it was."""
+
+        def get(self, name: str) -> str | None:
+            return seen.get(name) if name.startswith(slot) else super().get(name)
+
+    kept: dict[str, str] = {}
+    slots.save(Items(kept), PREFIX, record(1))
+    slots.save(Items(kept), PREFIX, record(2))
+    seen, slot = dict(kept), next(iter(kept)).rstrip("0123456789")
+    slots.save(Items(kept), PREFIX, record(3))
+    with pytest.raises(errors.StoreUnusableError, match="gave something else"):
+        slots.save(Lagging(kept), PREFIX, record(4))
+    assert slots.load(Items(kept), PREFIX) == record(3)
