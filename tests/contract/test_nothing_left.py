@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import conftest
+import hook_notes
 import keyring_session
 import pytest
 import sandbox
 
+from devicelogin import errors
 from devicelogin.client import moving, signing_out
+from devicelogin.unattended import remote_login
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,3 +91,51 @@ def test_an_edited_profile_sends_the_refresh_token_nowhere(box: sandbox.Box, key
     assert len(box.emulator.requests) == begun
     profile.write_text(profile.read_text().replace(f'{key} = "{value}"', old))
     box.check_works()
+
+
+def test_a_new_sign_in_deletes_the_cached_tokens_of_the_old_one(box: sandbox.Box) -> None:
+    """They are never served again, and would still work for an hour for whoever finds them."""
+    box.sign_in(scopes=("User.Read", "Mail.Read"))
+    old = {box.access_token(force=True).token, box.access_token(scopes=("Mail.Read",), force=True).token}
+    box.sign_in(user="grace@contoso.example", options=sandbox.quick(replace=True))
+    left = [path.read_text() for path in (box.runtime / "default").iterdir()]
+    assert left
+    assert not [text for text in left if any(token in text for token in old)]
+
+
+def test_a_token_file_replaces_a_regular_file_of_ours_and_nothing_else(box: sandbox.Box) -> None:
+    """A pipe, a directory, a link and a file of somebody else stay as they are: 74, and nothing is in them or behind them."""
+    box.sign_in()
+    directory = box.home / "out"
+    (directory / "directory").mkdir(parents=True)
+    os.mkfifo(directory / "pipe")
+    (directory / "target").write_text("precious")
+    (directory / "link").symlink_to(directory / "target")
+    names = ["directory", "pipe", "link"]
+    if os.getuid() == 0:
+        (directory / "foreign").write_text("precious")
+        os.chown(directory / "foreign", 12345, 12345)
+        names.append("foreign")
+    before = {path.name: path.lstat() for path in directory.iterdir()}
+    for name in names:
+        result = box.run("token", "--output-file", str(directory / name))
+        assert (result.status, result.out) == (74, ""), result
+        assert str(directory / name) in result.err
+    assert {path.name: path.lstat()[:4] for path in directory.iterdir()} == {
+        name: facts[:4] for name, facts in before.items()
+    }
+    assert (directory / "target").read_text() == "precious"
+
+
+def test_nobody_is_sent_from_afar_to_an_address_that_the_provider_is_not_known_for() -> None:
+    """On a screen a warning stands beside it; whoever gets a message sees none. Nothing is sent and nothing is noted."""
+    with sandbox.opened(verification_uri="https://login.example/device") as box:
+        box.sign_in()
+        sent = box.home / "sent"
+        hook_notes.add_to_profile(box.config, remote_login=True, on_code=["touch", str(sent)])
+        box.emulator.revoke()
+        assert box.run("token", "--force-refresh").status == 4
+        with pytest.raises(errors.BadAnswerError, match=r"login\.example"):
+            remote_login.ask(box.workplace(), note=lambda _: None, options=sandbox.quick())
+        assert not sent.exists()
+        assert not (box.state / "default" / "remote-login").exists()

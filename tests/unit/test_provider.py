@@ -124,3 +124,19 @@ def test_only_the_host_of_the_endpoint_in_question_matters(elsewhere: str) -> No
     for endpoint in (None, found.jwks_uri, found.revocation_endpoint):
         with pytest.raises(errors.ConfigError, match="did not at login"):
             found.check_hosts(approved, endpoint=endpoint)
+
+
+def test_another_port_of_the_authoritys_host_is_somebody_elses() -> None:
+    """Whoever may listen on a high port there is not who answers on 443."""
+    own = "https://id.example/tenant"
+    assert checked(own, is_oidc=False, token_endpoint="https://ID.example:443/token").token_endpoint
+    for endpoint in ("https://id.example:8443/token", "https://id.example.evil/token"):
+        with pytest.raises(errors.ConfigError, match="on another host"):
+            checked(own, is_oidc=False, token_endpoint=endpoint)
+
+
+def test_only_signatures_that_need_a_private_key_are_taken() -> None:
+    """With HS256 the public key would be the secret, and `none` needs no key; what is left of nothing is RS256."""
+    advertised = ["none", "HS256", "ES256", "PS512", "HS512", 7]
+    assert checked(id_token_signing_alg_values_supported=advertised).id_token_algorithms == ("ES256", "PS512")
+    assert checked(id_token_signing_alg_values_supported=["none", "HS256"]).id_token_algorithms == ("RS256",)
