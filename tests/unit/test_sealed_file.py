@@ -274,7 +274,7 @@ def test_a_save_sweeps_what_killed_writers_left(tmp_path: Path) -> None:
     store = sealed(tmp_path)
     store.save(RECORD)
     ours = profile_paths(tmp_path)
-    for name in (".new-record-0011", ".new-probe-0022"):
+    for name in (".new-record-0011223344ff", ".new-probe-0022334455ee"):
         with open(os.path.join(ours.state, name), "wb") as file:
             file.write(b"half")
     store.save(RECORD)
