@@ -193,6 +193,15 @@ def test_without_a_lock_nothing_is_refreshed_or_deleted(box: sandbox.Box) -> Non
     box.check_works()
 
 
+def test_a_file_is_private_from_its_making_on(box: sandbox.Box) -> None:
+    """Not only once its mode was changed, which some file systems refuse: without a umask all is saved, and for us alone."""
+    box.sign_in()
+    commands = file_calls.Commands(box)
+    outcome = commands.run("token", "--force-refresh", at=file_calls.EACH, error=errno.EPERM, only=["fchmod", "chmod"])
+    assert (outcome.status, outcome.err) == (0, "")
+    assert not [path for path in (box.home / "all").rglob("*") if path.stat().st_mode & 0o077]
+
+
 def test_no_call_that_fails_leaves_half_a_first_sign_in(box: sandbox.Box) -> None:
     """It is saved and works, or there is no secret, and whoever tries again succeeds."""
     machine = Machine(box, "login", *box.app())
