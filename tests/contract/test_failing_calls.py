@@ -260,3 +260,16 @@ def test_no_call_that_fails_in_a_move_costs_the_sign_in(box: sandbox.Box, ways: 
         assert any("record" in name for name in box.odd_items()) == (ways[1] != "file")
 
     machine.sweep(judge)
+
+
+def test_no_call_that_fails_in_a_change_of_key_costs_the_sign_in(box: sandbox.Box) -> None:
+    """The record opens with the old key or the new one, and a second try finishes."""
+    box.sign_in()
+    machine = Machine(box, "store", "rekey")
+
+    def judge(_: file_calls.Outcome) -> None:
+        assert box.access_token(force=True).token
+        assert box.run("store", "rekey").status == 0
+        assert box.access_token(force=True).token
+
+    machine.sweep(judge)

@@ -204,3 +204,21 @@ def test_a_move_that_is_killed(box: sandbox.Box, ways: tuple[str, str]) -> None:
         machine.check_nothing_left()
 
     machine.kill_at_any_call(judge)
+
+
+def test_a_new_key_whose_making_is_killed(box: sandbox.Box) -> None:
+    """The record opens with the key that is there, a second try finishes, and neither key is left after a logout."""
+    box.sign_in()
+    machine = Machine(box, "store", "rekey")
+
+    def judge() -> None:
+        ended = machine.run("token", "--force-refresh")
+        assert ended.status == 0, ended.err
+        machine.check_tidy()
+        ended = machine.run()
+        assert ended.status == 0, ended.err
+        assert machine.run("token", "--force-refresh").status == 0
+        assert machine.run("logout").status == 0
+        machine.check_nothing_left()
+
+    machine.kill_at_any_call(judge)
