@@ -141,10 +141,17 @@ def test_what_is_a_key_by_its_looks_costs_nothing(tmp_path: Path, key: str, mate
 
 @pytest.mark.parametrize("key", ["command", "credential"])
 @pytest.mark.parametrize(
-    "material", [b"correct horse battery staple, correct horse!", RANDOM[:16].hex().encode(), b"=" * 44, b"letmein" * 3]
+    "material",
+    [
+        b"correct horse battery staple, correct horse!",
+        RANDOM[:16].hex().encode(),
+        base64.b64encode(RANDOM[:24]),
+        b"=" * 44,
+        b"letmein" * 3,
+    ],
 )
 def test_what_can_be_guessed_is_stretched(tmp_path: Path, key: str, material: bytes) -> None:
-    """A password that a command prints, 16 bytes of hex: scrypt with a salt, and the mark is that of the stretched key."""
+    """A password that a command prints, 16 bytes of hex, 24 of base64: scrypt with a salt, and the mark is that of the stretched key."""
     sealed(tmp_path, key, give(tmp_path, key, material)).save(RECORD)
     header = header_of(tmp_path)
     cost = header["key_parameters"]
