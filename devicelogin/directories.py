@@ -350,9 +350,8 @@ def taken(place: Directory, name: str) -> Iterator[bytes]:
         else:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield os.read(descriptor, _MOST_NOTED)
-            place.unlink(
-                name
-            )  # before the lock is given back, or its writer could take it and lose the file all the same
+            # Before the lock is given back: a writer that got it now would lose its file.
+            place.unlink(name)
     finally:
         with contextlib.suppress(OSError):
             os.close(descriptor)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import resource
 import signal
 import socket
 import stat
 import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -374,6 +376,31 @@ def test_sweep_leaves_what_somebody_is_writing(path: str) -> None:
     directory = os.path.dirname(path)
     private_files.replace(path, b"new", check=lambda _: private_files.sweep(directory))
     assert private_files.read(path) == b"new"
+
+
+def test_what_is_swept_is_gone_before_its_lock_is(path: str) -> None:
+    """Else a writer in its very first moment could get the lock of a file that is deleted right afterwards."""
+    name = f"{private_files.TEMPORARY_PREFIX}ours-{'0' * 12}"
+    file = Path(path).parent / name
+    file.write_bytes(b"half")
+    pid = os.fork()
+    if pid == 0:
+        with contextlib.suppress(BaseException):
+            writer, was_locked = os.open(file, os.O_RDWR), []
+
+            def look(event: str, arguments: tuple[object, ...]) -> None:
+                if event == "os.remove" and str(arguments[0]).endswith(name):
+                    try:
+                        fcntl.flock(writer, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        was_locked.append(False)
+                    except BlockingIOError:
+                        was_locked.append(True)
+
+            sys.addaudithook(look)
+            private_files.sweep(os.path.dirname(path))
+            os._exit(0 if was_locked == [True] and not file.exists() else 2)
+        os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_a_writer_that_a_sweeper_meets_at_its_very_beginning_begins_again(path: str) -> None:
