@@ -279,7 +279,9 @@ class SilentTokens:
         Other scopes may need a consent of their own, a challenge may want what no sign-in brings: that says nothing about
         the sign-in.
         """
-        if error.detail is None:
+        from devicelogin import http_session
+
+        if error.detail is None or error.code == http_session.PROXY_REFUSED:
             return  # it was not the provider that said so
         is_own = not wish.scopes and self._is_own and wish.claims is None
         # Of another request that is only said where it is known to be over; of its own it may be the policy of one API.

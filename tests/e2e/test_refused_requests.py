@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import shlex
+import socket
 import subprocess
 import sys
 import threading
@@ -17,9 +18,9 @@ import pytest
 import sandbox
 
 import devicelogin
-from devicelogin import errors, private_files
+from devicelogin import errors, http_session, models, private_files
 from devicelogin.emulator import Fault
-from devicelogin.tokens import access_cache, refusals
+from devicelogin.tokens import access_cache, refusals, silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -265,6 +266,35 @@ def test_no_answer_is_not_remembered(box: sandbox.Box) -> None:
     assert box.run("token", "--force-refresh").status == 75
     box.emulator.script("refresh", [])
     box.check_works()
+
+
+def test_what_a_proxy_refuses_is_not_remembered(box: sandbox.Box) -> None:
+    """The provider was not even asked; whoever mends the proxy's address is not told for a minute that it is wrong."""
+    box.sign_in()
+
+    def through_a_proxy(*_: object, **__: object) -> models.TokenAnswer:
+        with socket.create_server(("127.0.0.1", 0)) as proxy:
+            threading.Thread(target=refuse, args=[proxy]).start()
+            environ = {"HTTPS_PROXY": f"http://127.0.0.1:{proxy.getsockname()[1]}"}
+            http_session.HttpSession(environ=environ).get_json("https://login.example.org/")
+        raise AssertionError("the proxy let it through")
+
+    def refuse(proxy: socket.socket) -> None:
+        with proxy.accept()[0] as peer:
+            peer.recv(4096)
+            peer.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+
+    work = box.workplace()
+    tokens = silent.SilentTokens(
+        work.paths,
+        cache=work.token_cache(work.settings()),
+        open_store=work.open_store,
+        check=lambda _: None,
+        refresh=through_a_proxy,
+    )
+    with pytest.raises(errors.ConfigError, match="user name and password"):
+        tokens.access_token(silent.Wish(force=True))
+    assert box.access_token(force=True).token
 
 
 def test_a_terminal_gets_the_same_refusal_from_the_memory(box: sandbox.Box) -> None:
