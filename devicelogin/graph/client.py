@@ -170,11 +170,7 @@ class GraphClient:
         token, met = self._asked_for(), set()
         while True:
             try:
-                return self._try(asked, token.token, limit)
-            except errors.HttpAnswerError as error:
-                if (error.detail or "").startswith("HTTP 403"):
-                    error.hint = refusals.permissions_hint(token.scopes)
-                raise
+                return self._try(asked, token, limit)
             except TokenRejectedError as rejected:
                 has_claims = rejected.claims is not None
                 if has_claims in met or True in met or not asked.can_be_sent_again or not _takes_wishes(self._token):
@@ -192,12 +188,12 @@ class GraphClient:
             )
         return token
 
-    def _try(self, asked: _Asked, token: str, limit: clock.Deadline | None) -> GraphAnswer:
+    def _try(self, asked: _Asked, token: models.AccessToken, limit: clock.Deadline | None) -> GraphAnswer:
         """Send the request, follow where it leads, and return the answer or raise what it means."""
         url, is_signed, host = asked.url, True, self._host
         for _ in range(redirects.MOST + 1):
             at_graph = url.startswith(f"{self._root}/")
-            answer = self._send(asked, url, token if at_graph else None, limit)
+            answer = self._send(asked, url, token.token if at_graph else None, limit)
             if answer.status not in redirects.STATUSES or not asked.is_safe:
                 break
             with answer:
@@ -206,7 +202,7 @@ class GraphClient:
         else:
             raise redirects.too_many(host)
         if at_graph:
-            return self._of_graph(answer, asked, url)
+            return self._of_graph(answer, asked, url, token.scopes)
         return _of_other(answer, is_signed=is_signed)
 
     def _next(self, url: str, answer: http_session.StreamAnswer, *, was_at_graph: bool) -> str:
@@ -232,19 +228,24 @@ class GraphClient:
         identified["Authorization"] = f"Bearer {token}"
         return self._session.stream(asked.method, url, headers=identified, body=asked.body, deadline=limit)
 
-    def _of_graph(self, answer: http_session.StreamAnswer, asked: _Asked, url: str) -> GraphAnswer:
+    def _of_graph(
+        self, answer: http_session.StreamAnswer, asked: _Asked, url: str, scopes: tuple[str, ...]
+    ) -> GraphAnswer:
         try:
             if answer.status < 300 or answer.status == 304:
                 return _accepted(answer, speaker.checked(answer, url))
             with answer:
-                raise self._error(answer, asked)
+                raise self._error(answer, asked, scopes)
         except errors.BadAnswerError as error:
             # Whoever has answered: the request may have come to Graph before.
             if not asked.is_safe and error.code == errors.BadAnswerError.code:
                 http_session.in_doubt(error)
             raise
 
-    def _error(self, answer: http_session.StreamAnswer, asked: _Asked) -> errors.DeviceLoginError:
+    def _error(
+        self, answer: http_session.StreamAnswer, asked: _Asked, scopes: tuple[str, ...]
+    ) -> errors.DeviceLoginError:
+        """Return the error for what Graph refuses to a token of `scopes`."""
         status = answer.status
         if status < 400:
             return redirects.unusable(self._host)
@@ -261,7 +262,7 @@ class GraphClient:
         said = f": {refusal.message}" if refusal.message else ""
         return errors.HttpAnswerError(
             f"{self._host} answered {status}{said}",
-            hint=refusals.hint(refusal),
+            hint=refusals.hint(refusal, scopes),
             detail=refusal.detail,
             correlation_id=refusal.request_id,
         )
@@ -311,9 +312,7 @@ def _of_other(answer: http_session.StreamAnswer, *, is_signed: bool) -> GraphAns
 
 def _may_repeat(status: int, asked: _Asked) -> bool:
     """Tell whether the request can be sent again without harm; 429 is the one refusal that surely did nothing."""
-    if asked.is_safe:
-        return status in _THROTTLED
-    return status == 429 and asked.can_be_sent_again
+    return asked.can_be_sent_again and (status == 429 or (asked.is_safe and status in _THROTTLED))
 
 
 def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -71,7 +71,7 @@ def identifier(value: object) -> str | None:
     return str(value) if is_plain and redaction.redacted(str(value)) == value else None
 
 
-def permissions_hint(scopes: tuple[str, ...]) -> str:
+def _permissions_hint(scopes: tuple[str, ...]) -> str:
     """Return what can be done about a 403 for a token of `scopes`, which are those that the provider has named."""
     has = (
         f"the token permits {redaction.quotable(', '.join(scopes), limit=400)}"
@@ -84,8 +84,10 @@ def permissions_hint(scopes: tuple[str, ...]) -> str:
     )
 
 
-def hint(refusal: Refusal) -> str:
-    """Return what can be done about `refusal`."""
+def hint(refusal: Refusal, scopes: tuple[str, ...]) -> str:
+    """Return what can be done about `refusal` of a request with a token of `scopes`."""
+    if refusal.status == 403:
+        return _permissions_hint(scopes)
     if refusal.status in {400, 404, 405}:
         return "look the request up: https://learn.microsoft.com/graph/api/overview"
     if refusal.status in {409, 412}:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import sandbox
 
 from devicelogin import errors, graph, http_session, models
 from devicelogin.emulator import Emulator, Fault
@@ -344,6 +343,18 @@ def test_the_address_of_content_is_shown_nowhere(
         assert "canary" not in f"{caught.value.as_json()}{caplog.text}".lower()
 
 
+def test_a_refusal_of_another_host_says_nothing_about_permissions(
+    emulator: Emulator, elsewhere: Emulator, trusting: graph.GraphClient
+) -> None:
+    """Where a file lies no token is known; an address that is too old is refused with 403 there."""
+    emulator.script("graph", [Fault.redirect(f"{elsewhere.origin}/x")])
+    elsewhere.script("unknown", [Fault.text("AuthenticationFailed", status=403)])
+    with pytest.raises(errors.HttpAnswerError) as caught:
+        trusting.request("GET", "me/drive/items/1/content")
+    assert "run the command again" in str(caught.value.hint)
+    assert "permi" not in str(caught.value.hint)
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_change_is_never_sent_on(
     emulator: Emulator, client: graph.GraphClient, arrived: Arrived, status: int
@@ -451,6 +462,17 @@ def test_an_endless_explanation_is_not_waited_for(
     with pytest.raises(errors.HttpAnswerError) as caught:
         client.request("GET", "users/x")
     assert caught.value.message == f"127.0.0.1:{emulator.port} answered 404"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_read_with_a_body_that_is_used_up_is_not_sent_again(
+    emulator: Emulator, client: graph.GraphClient, arrived: Arrived, status: int
+) -> None:
+    """An iterator yields once; a second request would have no body."""
+    emulator.script("me", [Fault.status(status, retry_after="1")])
+    with pytest.raises(errors.TryLaterError):
+        client.request("GET", "me", body=iter([b"{}"]))
+    assert len(arrived()) == 1
 
 
 def test_a_new_connection_is_made_after_a_503(
