@@ -77,7 +77,8 @@ def check_challenges(head: str) -> None:
 class Attempt:
     """A request, as far as the words about its failure depend on it.
 
-    `is_change`: to send it twice may do something twice. `sent`: some of it may have left this machine.
+    `is_change`: to send it twice may do something twice. `sent`: some of it may have left this machine. `is_at_proxy`: it
+    came to the proxy, and no further.
     """
 
     method: str
@@ -85,6 +86,7 @@ class Attempt:
     proxy: Proxy | None = None
     is_change: bool = False
     sent: bool = False
+    is_at_proxy: bool = False
 
     @property
     def is_in_doubt(self) -> bool:
@@ -197,7 +199,7 @@ def _explain(error: BaseException, attempt: Attempt) -> errors.DeviceLoginError:
             hint="look at the limits of this session: ulimit -a",
             request_may_have_arrived=sent,
         )
-    if proxy is not None and is_at_proxy(error):
+    if proxy is not None and (attempt.is_at_proxy or is_at_proxy(error)):
         return _explain_proxy(chain, host, proxy)
     if isinstance(error, (requests.exceptions.InvalidHeader, requests.exceptions.InvalidURL)):
         return errors.InternalError("a request was made that HTTP cannot carry", hint="report this line")

@@ -223,7 +223,10 @@ class HttpSession:
                 failures.in_doubt(error)
             raise
         except (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
-            raise self._explain(error, target, dataclasses.replace(attempt, sent=running.sending), deadline) from None
+            way, sent = running.way, running.sending
+            at_proxy = way.is_connected and not way.is_through and not sent
+            met = dataclasses.replace(attempt, sent=sent, is_at_proxy=at_proxy)
+            raise self._explain(error, target, met, deadline) from None
         except BaseException as end:
             if attempt.is_change and running.sending:
                 end.add_note(failures.unanswered(attempt))

@@ -18,7 +18,7 @@ import fake_time
 import pytest
 import sandbox
 
-from devicelogin import errors, http_session
+from devicelogin import clock, errors, http_session
 from devicelogin.emulator import Emulator, Fault
 
 if TYPE_CHECKING:
@@ -266,6 +266,16 @@ def test_a_proxy_that_does_not_work_is_named_without_its_password(reply: bytes, 
     assert words in error.message
     assert f"the proxy 127.0.0.1:{proxy.port}" in error.message
     assert "HTTPS_PROXY" in str(error.hint) or "NO_PROXY" in str(error.hint)
+
+
+def test_a_proxy_that_says_nothing_is_named() -> None:
+    """As one does that speaks HTTP and is addressed by https: whoever waits in vain is told where."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        proxy = f"127.0.0.1:{silent.getsockname()[1]}"
+        session = http_session.HttpSession(environ={"HTTPS_PROXY": f"https://{proxy}"}, deadline=clock.Deadline(4))
+        error = _failure(session, "https://login.example.org/")
+    assert error.message == f"cannot reach login.example.org through the proxy {proxy}: no answer in time"
+    assert "HTTPS_PROXY" in str(error.hint)
 
 
 def test_a_proxy_that_is_not_there_is_named(refused_port: int) -> None:
