@@ -48,7 +48,7 @@ class Approvals:
         self._observer = observer
         self._clock = clock
         self._meanwhile = meanwhile
-        self._start = start
+        self._first_start: starting.Start | None = start
         self._published = start.request(lambda: signing_keys.request_keys(http, provider))
         self._keys: id_token.KeySet | None = None
         self._wait: device_flow.Wait | None = None
@@ -76,8 +76,10 @@ class Approvals:
     ) -> models.TokenAnswer | None:
         """Return the answer to a refresh for `scopes`, None where a person has to approve them."""
         try:
-            answer = self._client().refresh(
-                latest.credentials, scopes, who=account.username, are_others=True, graph_root=graph_root
+            answer = starting.Start(self._observer, self._clock).request(
+                lambda: self._client().refresh(
+                    latest.credentials, scopes, who=account.username, are_others=True, graph_root=graph_root
+                )
             )
         except errors.LoginRequiredError:
             return None
@@ -96,11 +98,12 @@ class Approvals:
         self, client: msal_client.MsalClient, scopes: tuple[str, ...]
     ) -> tuple[models.TokenAnswer, device_flow.Wait]:
         """Show a code, and new ones where the observer wishes that; return the answer, and the wait that brought it."""
-        authorization = self._start.request(lambda: client.request_device_code(scopes))
+        # What comes before the first code has one time; each further code has its own, however long a person took.
+        start, self._first_start = self._first_start or starting.Start(self._observer, self._clock), None
+        authorization = start.request(lambda: client.request_device_code(scopes))
         while True:
             wait = device_flow.Wait(authorization, clock=self._clock, observer=self._observer, profile=self._profile)
             self._wait = wait
-            self._start = starting.Start(self._observer, self._clock)  # the next code has a time of its own
             verification_uri.require_clean(authorization.verification_uri)
             self._observer.show(authorization, self.provider, self._tenant)
             if self._keys is None:

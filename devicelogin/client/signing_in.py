@@ -214,7 +214,12 @@ class _Login:
             ):
                 return found
             answer, other = approvals.ask(scopes_asked)
-        except (errors.LoginNotCompletedError, errors.DeniedByPolicyError, errors.ConfigError) as error:
+        except (
+            errors.LoginNotCompletedError,
+            errors.DeniedByPolicyError,
+            errors.ConfigError,
+            errors.TryLaterError,
+        ) as error:
             if _are_among(scopes_asked, self._chosen.added):
                 raise
             self._observer.note(f"{api} is left out of this sign-in: {error.message}")

@@ -12,8 +12,9 @@ import pytest
 import sandbox
 
 import devicelogin
-from devicelogin import errors
-from devicelogin.emulator import Resource
+from devicelogin import clock, errors
+from devicelogin.client import observing, signing_in
+from devicelogin.emulator import Fault, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,19 @@ def box() -> Iterator[sandbox.Box]:
     }
     with sandbox.opened(interval=1, resources=resources) as opened:
         yield opened
+
+
+class Later(clock.SystemClock):
+    """A clock on which waiting takes no time."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def boot(self) -> float:
+        return super().boot() + self._ahead
+
+    def sleep(self, seconds: float) -> None:
+        self._ahead += seconds
 
 
 def profile(box: sandbox.Box) -> dict[str, Any]:
@@ -168,6 +182,34 @@ def test_an_api_of_the_profile_that_is_blocked_keeps_nobody_from_the_others(box:
     refused = add(box, "https://blocked.example/Use")
     assert refused.status == 77
     box.check_works()
+
+
+def test_a_server_that_stumbles_after_an_approval_costs_none(box: sandbox.Box) -> None:
+    """A token for a further API is tried again; where that does not help, the API is left out and said, and works later."""
+    box.sign_in()
+    add(box, SEND)
+    box.emulator.script("refresh", [Fault.status(503)])
+    result = box.login()
+    assert "left out of this sign-in" not in result.err
+    box.emulator.script("refresh", [Fault.status(503, retry_after="3600")])
+    result = box.login()
+    assert "Exchange is left out of this sign-in" in result.err
+    assert claims(box.token("--scope", SEND))["aud"] == EXCHANGE
+    assert asked(box, "devicecode")[2:] == [{"User.Read"}, {"User.Read"}]
+
+
+def test_each_code_has_a_time_of_its_own_to_be_requested_in(box: sandbox.Box) -> None:
+    """A person takes minutes for the first approval; a server that stumbles before the second code is asked again."""
+    timer = Later()
+    for _ in range(2):
+        box.emulator.approve_next()
+    box.emulator.script("devicecode", [None, Fault.status(503)])
+    flags = {"client_id": box.emulator.client_id, "scopes": ("User.Read", SEND)}
+    flags |= {"authority": box.emulator.authority, "ca_file": box.emulator.ca_file, "store": "file"}
+    flags |= {"graph_root": box.emulator.graph_root}
+    observer = observing.Calling(lambda _: timer.sleep(120))
+    signing_in.login(box.workplace(flags), signing_in.Options(clock=timer), observer)
+    assert asked(box, "devicecode") == [{"User.Read"}, {SEND}, {SEND}]
 
 
 def test_a_policy_of_one_api_is_met_by_a_sign_in_for_it(box: sandbox.Box) -> None:
