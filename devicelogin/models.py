@@ -145,8 +145,9 @@ class DeviceAuthorization:
 class TokenAnswer:
     """A successful answer of the token endpoint (RFC 6749 section 5.1), whatever library read it.
 
-    `expires_in` is seconds. `home_account_id` is MSAL's name for the account. `scopes` are the granted ones; where the server named none, those asked for. `server_date` is
-    the answer's `Date` in seconds since 1970. `credentials` is what a later refresh needs, as text.
+    `expires_in` is seconds. `home_account_id` is MSAL's name for the account. `scopes` are the granted ones; where the
+    server named none, those asked for. `server_date` is the answer's `Date` in seconds since 1970. `credentials` is what a
+    later refresh needs, as text.
     """
 
     access_token: str = field(repr=False)

@@ -83,8 +83,8 @@ def call(
 ) -> Result:
     """Return what `work` returns; while it raises what `passes`, wait as long as `patience` allows and try again.
 
-    `told` hears of every failure that is followed by a pause, and how long that is (seconds). When the time is up, the last error in which a server said
-    something is raised, not the silence after it (D21).
+    `told` hears of every failure that is followed by a pause, and how long that is (seconds). When the time is up, the last
+    error in which a server said something is raised, not the silence after it (D21).
     """
     reason: errors.TryLaterError | None = None
     while True:

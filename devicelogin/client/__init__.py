@@ -66,8 +66,8 @@ class DeviceLogin:
         """Return an access token for `scopes`, else for those of the profile. Never prompts; takes 75 s at most.
 
         `min_valid` is how long it must last (seconds). `force_refresh` asks for a new one whatever is cached; `claims` is
-        the JSON text of a claims challenge, which only a new one can answer. Raises LoginRequiredError where a person must sign in, and
-        TryLaterError where nothing was lost and trying again may help.
+        the JSON text of a claims challenge, which only a new one can answer. Raises LoginRequiredError where a person must
+        sign in, and TryLaterError where nothing was lost and trying again may help.
         """
         from devicelogin.tokens import silent
 
