@@ -8,17 +8,7 @@ import functools
 import time
 from typing import TYPE_CHECKING
 
-from devicelogin import (
-    authority,
-    clock,
-    clouds,
-    errors,
-    hints,
-    models,
-    resources,
-    secret_store,
-    settings,
-)
+from devicelogin import authority, clock, clouds, errors, hints, models, resources, secret_store, settings
 from devicelogin.client import approving, further_apis, leftovers, preparing, starting, unfinished
 from devicelogin.signin import scopes
 from devicelogin.tokens import access_cache, cache_directory
