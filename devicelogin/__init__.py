@@ -20,10 +20,10 @@ The map of the house; a module imports only from rows below its own:
     directories                             who can change the way to ours; what is done in an open one
     explain · retry                         an error of the identity provider in plain words · how often anything is tried again
     resources · entra_errors                which API a scope belongs to · what Entra's error numbers mean
-    file_errors · clouds · redaction        what the system refused at a file · hosts · nothing secret in a log
-    clock · child_process · core_dumps      two clocks · a command with a deadline · none for what holds secrets
-    address_space · hints                   how much memory · commands to paste
-    user_session · mounts                   buses and lingering · file systems
+    file_errors · clouds · redaction · clock · child_process · core_dumps · address_space · hints · user_session · mounts
+                                            what the system refused at a file · hosts · nothing secret in a log · two clocks ·
+                                            a command with a deadline · none of what is secret · how much there is ·
+                                            commands to paste · buses and lingering · file systems
     models                                  frozen records, no secret in their repr
     errors                                  one family: message, hint, exit code
 
