@@ -60,6 +60,11 @@ def _run(invocation: Invocation, older_than: int) -> int:
     named = invocation.profile or os.environ.get("DEVICELOGIN_PROFILE")
     names = (invocation.profile_name,) if named else places.profile_names()
     works = [client.Workplace(name, flags={}, environ=os.environ) for name in names]
+    if not any(work.paths.is_there() for work in works) and (named or not os.path.lexists(places.state)):
+        # No directory is made for a lock: there is nothing to refresh, or the name is a slip of the keyboard.
+        results = keep_alive.KeepAlive(works, are_named=bool(named)).run()
+        _tell(results, verbose=invocation.verbose)
+        return keep_alive.worst(results)
     lock = keep_alive.run_lock(places)
     if not lock.try_acquire():
         if not named and older_than == keep_alive.DUE_DAYS:

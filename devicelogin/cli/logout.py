@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devicelogin import client, errors, hints, redaction
+from devicelogin import client, errors, hints, redaction, user_session
 from devicelogin.cli import output, waiting
 from devicelogin.cli.options import profile_option
 from devicelogin.client import purging, signing_out
@@ -46,15 +46,10 @@ def command(invocation: Invocation, *, every: bool, purge: bool) -> None:
     failed: errors.DeviceLoginError | None = None
     for name in names:
         work = client.Workplace(name, flags={}, environ=os.environ)
-        unknown = silent.unknown_profile(work.paths)
-        if unknown is not None and not os.path.lexists(work.paths.state):
-            # No directory is made for a lock: the name may be a slip of the keyboard.
-            output.say(f"devicelogin: nobody was signed in: {unknown[0]}")
-            continue
         try:
             with waiting.said(f"deleting the saved sign-in (profile {name})", invocation):
                 done = purging.purge(work) if purge else purging.Outcome(logout=signing_out.logout(work))
-            _tell(name, done.logout, quiet=invocation.quiet)
+            _tell(work, done.logout, quiet=invocation.quiet)
             _tell_purged(done, quiet=invocation.quiet)
         except errors.DeviceLoginError as error:
             # One store that is locked must not keep the others' secrets alive.
@@ -63,6 +58,8 @@ def command(invocation: Invocation, *, every: bool, purge: bool) -> None:
             failed = failed or _in_place(error, name)
     if every and not names and not invocation.quiet:
         output.say("devicelogin: nobody was signed in")
+    if purge and not invocation.quiet:
+        _tell_of_job(invocation)
     if failed is not None:
         raise failed
 
@@ -79,6 +76,19 @@ def _tell_purged(done: purging.Outcome, *, quiet: bool) -> None:
         output.say(f"devicelogin: note: left, because it is not ours: {redaction.printable(path)}")
 
 
+def _tell_of_job(invocation: Invocation) -> None:
+    """Name the daily job that is left where no profile is left for it."""
+    if invocation.places().profile_names():
+        return
+    from devicelogin.unattended import schedule  # only a purge asks for it
+
+    if schedule.installed(os.environ, lingers=user_session.has_lasting_timers()):
+        output.say(
+            "devicelogin: note: no profile is left here, but the daily keepalive is still installed "
+            "(devicelogin keepalive show); to remove it: devicelogin keepalive remove"
+        )
+
+
 def _in_place(error: errors.DeviceLoginError, name: str) -> errors.DeviceLoginError:
     """Return `error` with a hint that is one for who wants to be signed out: another store would not help."""
     if (error.hint or "").endswith("--store file"):
@@ -87,11 +97,14 @@ def _in_place(error: errors.DeviceLoginError, name: str) -> errors.DeviceLoginEr
     return error
 
 
-def _tell(name: str, outcome: Outcome, *, quiet: bool) -> None:
+def _tell(work: client.Workplace, outcome: Outcome, *, quiet: bool) -> None:
     if quiet:
         return
+    name = work.profile
     if outcome.account is None:
-        output.say(f"devicelogin: nobody was signed in to the profile {name}")
+        unknown = silent.unknown_profile(work.paths)
+        which = f" to the profile {name}" if unknown is None else f": {unknown[0]}"
+        output.say(f"devicelogin: nobody was signed in{which}")
     else:
         revoked = ", and revoked at the provider" if outcome.revoked else ""
         who = redaction.printable(outcome.account.username, limit=80)

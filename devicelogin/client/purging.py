@@ -39,6 +39,8 @@ def purge(work: Workplace) -> Outcome:
     just now; StoreUnusableError where a file stays.
     """
     paths = work.paths
+    if work.given_store is None and not paths.is_there():
+        return Outcome(logout=signing_out.Outcome())
     with secret_store.ProfileLock(paths, path=paths.login_lock, wait_seconds=WAIT_SECONDS):
         done = signing_out.logout(work)
         with secret_store.ProfileLock(paths):

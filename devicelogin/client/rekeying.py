@@ -34,6 +34,10 @@ def rekey(work: Workplace, *, wait_seconds: float = moving.WAIT_SECONDS) -> Outc
     key source, StoreUnusableError and DataBadError where it cannot be opened or saved, LoginNotCompletedError where no
     passphrase was chosen, TryLaterError where the profile is busy; the record then opens as it did before.
     """
+    if not work.paths.is_there():
+        raise silent.not_signed_in(
+            work.paths
+        )  # no directory is made for a lock: the name may be a slip of the keyboard
     with secret_store.ProfileLock(work.paths, path=work.paths.login_lock, wait_seconds=wait_seconds):
         found = _sealed(work, unfinished.read_settled(work))
         store = sealed_file.SealedFile(found.location, work.paths, supply=work.key_supply)

@@ -23,13 +23,15 @@ _CUSTOMERS = (".b2clogin.com", ".ciamlogin.com")
 
 def read_status(work: Workplace) -> models.SignInStatus:
     """Return the status of the profile; `unreadable` where its files are not ours or not to be had."""
-    sign_in = None
+    sign_in = times = None
     try:
         work.paths.check_directories()
         sign_in = secret_store.read_sign_in(work.paths)
         if sign_in is None:
             return models.SignInStatus(profile=work.profile, state="signed-out", reason="nobody is signed in")
-        check_record(work, sign_in)
+        times = secret_store.read_times(work.paths)
+        if times is None or times.refused is None:  # else a person is needed, whatever is left of the record
+            check_record(work, sign_in)
         lost = None
     except errors.LoginRequiredError as error:
         lost = error.message
@@ -40,7 +42,6 @@ def read_status(work: Workplace) -> models.SignInStatus:
         why = f"{error.message}; {error.hint}" if error.hint else error.message
         return _unusable(work, "unreadable", sign_in, why)
     assert sign_in is not None
-    times = secret_store.read_times(work.paths)
     until = _lasts_until(sign_in, times)
     reason = _why_login_is_needed(sign_in, times, until) or lost
     return models.SignInStatus(

@@ -180,7 +180,7 @@ class _Login:
     def _tell_how_many(self, apis: tuple[str, ...]) -> None:
         if len(apis) > 1:
             self._observer.announce(
-                f"{len(apis)} approvals: {', '.join(apis)}; one that turns out not to be needed is left out"
+                f"{len(apis)} approvals: {', '.join(apis)}; those that turn out not to be needed are skipped"
             )
 
     def _further(

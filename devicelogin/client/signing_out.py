@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import time
 from typing import TYPE_CHECKING
 
 from devicelogin import clock, errors, explain, hints, models, private_files, secret_store
@@ -43,6 +44,8 @@ def logout(work: Workplace) -> Outcome:
     the end one error names all that is left. The trace stays only where a store may still hold a secret, so that a second
     run can finish. Raises StoreUnusableError and others of the family; DataBadError where a newer version wrote the trace.
     """
+    if work.given_store is None and not work.paths.is_there():
+        return Outcome()  # no directory is made for a lock: the name may be a slip of the keyboard
     with secret_store.ProfileLock(work.paths):
         notes: list[str] = []
         failures = _Failures()
@@ -59,6 +62,7 @@ def logout(work: Workplace) -> Outcome:
         elif sign_in is not None and is_readable:
             # Anew: a cached token that could not be deleted then belongs to no trace, and nobody is given it.
             failures.tried(secret_store.write_sign_in, work.paths, sign_in)
+            failures.tried(_note_unfinished, work)
         failures.raise_first(notes)
     return Outcome(account=sign_in.account if sign_in is not None else None, revoked=revoked, notes=tuple(notes))
 
@@ -133,6 +137,14 @@ def _delete_rest(work: Workplace, failures: _Failures) -> None:
     leftovers.sweep(work.paths)
     for path in (work.paths.provider, work.paths.login_needed, work.paths.remote_login):
         failures.tried(private_files.remove, path)
+
+
+def _note_unfinished(work: Workplace) -> None:
+    """Note for `status` that what is left is no sign-in to count on."""
+    now = int(time.time())
+    times = secret_store.read_times(work.paths) or models.Times(generation=0, made=now, last_refreshed=now)
+    why = f"a logout was not finished (to finish it: {hints.command('logout', work.profile)})"
+    secret_store.write_times(work.paths, dataclasses.replace(times, refused=why))
 
 
 def _revoke(work: Workplace, sign_in: models.SignIn, notes: list[str]) -> bool:

@@ -140,6 +140,11 @@ class ProfilePaths:
         """The directory of the cached access tokens, None where there is no runtime directory."""
         return None if self.places.runtime is None else os.path.join(self.places.runtime, self.profile)
 
+    def is_there(self) -> bool:
+        """Return False if this machine has nothing of this profile; True also where a directory cannot be read."""
+        ours = (self.profile_file, self.key_file, self.state, self.cache)
+        return any(_may_exist(path) for path in ours if path is not None)
+
     def usable_cache(self, *, for_sure: bool = False) -> "str | None":
         """Return the directory of the cached access tokens, None where there is none that nobody else can have touched.
 
@@ -317,7 +322,7 @@ def _names_in(directory: str) -> list[str]:
 def _may_exist(path: str) -> bool:
     """Tell whether there is such a file, or nobody can tell."""
     try:
-        os.stat(path)
+        os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:

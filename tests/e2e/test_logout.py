@@ -124,6 +124,10 @@ def test_a_store_that_keeps_its_secret_keeps_the_trace_and_gives_no_cached_token
     cached.write_bytes(token)  # as it is where a file could not be deleted
     cached.chmod(0o600)
     assert box.run("token").status != 0
+    status = box.run("status")
+    assert "devicelogin logout" in status.out, status
+    assert "signed in\n" not in status.out
+    assert box.run("status", "--check").status == 4
     shutil.rmtree(record(box))
     assert box.run("logout").status == 0
     assert not (box.state / "default" / "sign-in").exists()
@@ -240,6 +244,60 @@ def test_a_purge_leaves_nothing_of_a_profile_and_says_what_it_removed(box: sandb
     assert box.run("logout", "--purge", "--all").status == 0
     assert everything(box) == []
     assert box.run("logout", "--purge").status == 0, "safe to repeat"
+
+
+NOTHING_IS_THERE = (
+    "logout",
+    "logout --purge",
+    "keepalive",
+    "keepalive --profile wrok",
+    "token",
+    "graph me",
+    "store rekey",
+)
+
+
+@pytest.mark.parametrize("command", [*NOTHING_IS_THERE, "store move --to file", "status", "doctor"])
+def test_no_directory_is_made_for_a_profile_that_is_not_there(box: sandbox.Box, command: str) -> None:
+    """The name may be a slip of the keyboard, and there is nothing to lock."""
+    result = box.run(*command.split(), PATH="/nowhere")
+    assert result.status in {0, 4, 75}, result  # 75: `doctor` may find no network
+    assert everything(box) == []
+
+
+def test_a_logout_of_what_is_not_there_deletes_a_key_that_was_left(box: sandbox.Box) -> None:
+    """Settings and state may be lost: the key file alone is reason enough to clean up."""
+    box.login()
+    shutil.rmtree(box.state)
+    (box.config / "default.toml").unlink()
+    assert box.run("logout").status == 0
+    assert not key(box).exists()
+
+
+def test_a_purge_of_the_last_profile_names_the_daily_job_that_is_left(box: sandbox.Box) -> None:
+    """With another profile the job has work to do; without one it has none, and the command that removes it is named."""
+    programs = box.home / "bin"
+    programs.mkdir()
+    (programs / "crontab").write_text(CRONTAB.format(home=box.home))
+    (programs / "crontab").chmod(0o755)
+    path = f"{programs}:{os.environ['PATH']}"
+    box.login("--profile", "work")
+    box.login()
+    assert box.run("keepalive", "install", PATH=path).status == 0
+    assert "keepalive remove" not in box.run("logout", "--purge", PATH=path).err
+    assert "to remove it: devicelogin keepalive remove\n" in box.run("logout", "-p", "work", "--purge", PATH=path).err
+    assert box.run("keepalive", "remove", PATH=path).status == 0
+    assert "keepalive remove" not in box.run("logout", "-p", "work", "--purge", PATH=path).err
+
+
+#: A crontab(1) whose only crontab is a file of the sandbox.
+CRONTAB = """#!/bin/sh
+case "$1" in
+    -l) cat {home}/crontab || exit 1 ;;
+    -r) rm -f {home}/crontab ;;
+    *) cat > {home}/crontab ;;
+esac
+"""
 
 
 def test_a_purge_leaves_what_is_not_ours_and_names_it(box: sandbox.Box) -> None:
