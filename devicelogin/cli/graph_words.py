@@ -53,7 +53,7 @@ def _method_and_path(words: tuple[str, ...]) -> tuple[str, str]:
         path = _shown(rest[0]) if method is not None and len(rest) > 1 else "PATH"
         file = _shown(rest[-1][1:]) if rest[-1].startswith("@") else "FILE"
         raise errors.UsageError(
-            "a body is not a word of its own",
+            "the body cannot be an argument",
             hint=f"a body goes through --input: devicelogin graph {method or 'POST'} {path} --input {file}",
         )
     if len(rest) == 1 and method is not None:

@@ -27,7 +27,7 @@ _COMMANDS = {
     "graph": "Call Microsoft Graph.",
     "status": "Who is signed in, where that is kept, how long it lasts.",
     "logout": "Delete the saved sign-in.",
-    "store": "Move the saved sign-in to the keyring or to a file.",
+    "store": "Move the saved sign-in, or seal it with a new key.",
     "doctor": "Check this machine; rehearse cron.",
     "keepalive": "Refresh what was not used for a week; a daily job that does.",
     "completion": "Let your shell complete commands and profiles.",
@@ -59,7 +59,7 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; `help` and `help COMMAND` work, and commands of other programs are answered with ours."""
         if args[0] == "help" and not ctx.resilient_parsing:
-            args = [*args[1:], "--help"]
+            args = [*(word for word in args if word != "help"), "--help"]
             if len(args) == 1:
                 click.echo(ctx.get_help())
                 ctx.exit()

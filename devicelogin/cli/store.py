@@ -26,21 +26,21 @@ _GROUP_HELP = """Keep the saved sign-in elsewhere, or seal it with a new key.
 
 _HELP = """Move the saved sign-in to another store; nobody has to sign in again.
 
-It is copied, read back, and then deleted where it was. Run it where both stores can be reached: a sign-in in a keyring
-moves to a file in the session in which that keyring is unlocked, and from then on cron jobs can use it.
+It is copied, read back, and then deleted where it was. Run it where both stores can be reached: to move a sign-in out of a
+keyring, in a session where that keyring is unlocked. Cron jobs can use a file, unless a passphrase opens it.
 
 \b
   devicelogin store move --to file
   devicelogin store move --to keyring
 
-Where the sign-in lies in the file already, it is sealed anew if the profile names another key or bind.
+A sign-in that is in the file already is sealed again if the profile now has another `key` or `bind`.
 """
 
 _REKEY_HELP = """Seal the saved sign-in in its file with a new key; nobody has to sign in again.
 
-A key file is made anew; a new passphrase is typed twice, after the former one. The former key is deleted when the file has
-been read back. Of the key that a command prints or a credential holds its owner disposes: the file is sealed anew with what
-that gives now. To change that one, write the new key into the profile, then sign in again.
+With a key file, a new one is made, and the old one is deleted when the sign-in has been read back. With a passphrase, type
+the old one, then the new one twice. A key that comes from a command or a credential is not changed: the file is sealed again
+with that key. To use another key of that kind, put it into the profile and sign in again.
 
 \b
   devicelogin store rekey
@@ -105,7 +105,7 @@ def _rekey(invocation: Invocation) -> None:
 
 
 #: What is new, by key source?
-_NEW = {"file": "key file; copies of the former one open it no more", "passphrase": "passphrase"}
+_NEW = {"file": "key file; copies of the old one no longer open it", "passphrase": "passphrase"}
 
 
 def _checked(kind: str) -> str:

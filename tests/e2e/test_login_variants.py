@@ -162,7 +162,7 @@ def long_options(text: str) -> set[str]:
 
 
 def test_all_options_of_login_are_told_on_demand(box: sandbox.Box) -> None:
-    """The ten that few people need are not in the help of every day, and work all the same."""
+    """The eleven that few people need are not in the help of every day, and work all the same."""
     short, whole = box.run("login", "--help"), box.run("login", "--help-all")
     assert (whole.status, whole.err) == (0, "")
     left_out = {"--authority", "--oidc-issuer", "--graph-root", "--ca-file", "--copy", "--qr-image", "--renew"}
@@ -170,6 +170,7 @@ def test_all_options_of_login_are_told_on_demand(box: sandbox.Box) -> None:
         "--on-code",
         "--wait-for-clock",
         "--no-default-scope",
+        "--from-env",
     }
     assert long_options(short.out) < long_options(whole.out)
     assert whole.out.startswith(short.out.partition("Options:")[0])

@@ -142,7 +142,7 @@ def test_errors_wrap_to_the_terminal_and_leave_commands_whole(box: sandbox.Box) 
     command = "devicelogin graph POST /me/mailFolders/inbox/messages/AAMkAGI2TG93AAA=/createForward --input FILE"
     assert f"    {command}" in lines
     assert all(len(line) < 60 for line in lines if command not in line)
-    assert lines[0] == "devicelogin: error: a body is not a word of its own"
+    assert lines[0] == "devicelogin: error: the body cannot be an argument"
     assert box.run(*words).lines("hint") == [f"a body goes through --input: {command}"]
 
 

@@ -182,6 +182,7 @@ def test_help_and_v_work_as_in_other_programs(capsys: pytest.CaptureFixture[str]
     """`help`, `help COMMAND`, `help GROUP COMMAND` and `-V`."""
     for line, shown in (
         ("help", "Usage: devicelogin [OPTIONS] COMMAND"),
+        ("help help", "Usage: devicelogin [OPTIONS] COMMAND"),
         ("help token", "Usage: devicelogin token"),
         ("help store move", "Usage: devicelogin store move"),
         ("-V", "devicelogin "),
