@@ -189,7 +189,10 @@ def test_one_that_was_told_to_do_more_waits_for_the_other(box: sandbox.Box) -> N
 
 
 def test_nobody_signed_in_is_no_failure(box: sandbox.Box) -> None:
-    """A job that is installed before the first login waits for it."""
+    """A job that is installed before the first login waits for it, and makes nothing where there is nothing of ours."""
+    assert is_silent(box.run("keepalive"))
+    assert last_run(box) is None
+    box.state.mkdir(parents=True, mode=0o700)
     assert is_silent(box.run("keepalive"))
     assert last_run(box)["profiles"] == {}
 
