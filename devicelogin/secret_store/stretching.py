@@ -67,7 +67,7 @@ def keep(parameters: key_sources.Parameters | None, supply: key_sources.KeySuppl
     """
     if supply.parameters is None and parameters is not None and COST.items() <= parameters.items():
         with contextlib.suppress(ValueError):
-            _checked(parameters)
+            check(parameters)
             supply.parameters = parameters
 
 
@@ -76,20 +76,15 @@ def stretched(material: bytes, parameters: key_sources.Parameters | None, supply
 
     Raises ValueError where `parameters` are none that we would write, StoreUnusableError where memory does not suffice.
     """
-    n, r, p, salt = _checked(parameters)
+    n, r, p, salt = check(parameters)
     known_as = (material, f"{n} {r} {p} {salt.hex()}")
     if known_as not in supply.derived:
         supply.derived[known_as] = _derive(material, n=n, r=r, p=p, salt=salt)
     return supply.derived[known_as]
 
 
-def check(parameters: key_sources.Parameters | None) -> None:
-    """Raise ValueError where `parameters` are none that we would write."""
-    _checked(parameters)
-
-
-def _checked(parameters: key_sources.Parameters | None) -> tuple[int, int, int, bytes]:
-    """Return n, r, p and salt. Raises ValueError where the header says nothing that we would write."""
+def check(parameters: key_sources.Parameters | None) -> tuple[int, int, int, bytes]:
+    """Return n, r, p and salt. Raises ValueError where `parameters` are none that we would write."""
     given = dict(parameters or {})
     salt = given.pop("salt", None)
     if given.pop("kdf", None) != "scrypt" or given.keys() != COST.keys():
