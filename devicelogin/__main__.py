@@ -199,7 +199,7 @@ def _is_clock_awaited() -> bool:
 def _is_answered(turn: "turns.Turn", wanted: "dict[str, list[str]]") -> bool:
     """Print the token of the turn where that is all there is to do, and tell whether it was."""
     entry = turn.entry
-    if entry is None or turn.lock is not None or turn.error is not None:
+    if entry is None or turn.lock is not None or turn.error is not None or turn.is_refused:
         return False
     if "min_valid" in wanted and entry.lifetime() < float(wanted["min_valid"][-1]):
         return False  # it deserves a warning

@@ -36,6 +36,9 @@ MORE_PROOF_REQUIRED = "more_proof_required"
 STEP_UP_REQUIRED = "step_up_required"
 REQUEST_REFUSED = "request_refused"
 
+#: What is the code of the error that the provider has had the same request too often?
+REQUEST_LOOP = "request_loop"
+
 _EXPIRED = frozenset({"expired_token", "code_expired"})
 _DECLINED = frozenset({"access_denied", "authorization_declined"})
 _SIGN_IN_AGAIN = frozenset(
@@ -358,6 +361,7 @@ def _transient(refusal: Refusal) -> errors.DeviceLoginError:
         refusal,
         "the identity provider asks to come back later; what is saved here is unchanged",
         "try again in some minutes",
+        code=REQUEST_LOOP if refusal.number == entra_errors.LOOP else None,
     )
 
 

@@ -64,7 +64,8 @@ class Account:
     """The person who signed in, as the verified ID token named them.
 
     `username` and `name` are for display and may change; who it is says `key` (design decision D7). `username` is what the
-    provider vouches for, at worst the subject; `name` is what people call themselves.
+    provider vouches for, at worst the subject; `name` is what people call themselves. `email` is an address that the
+    provider has verified, empty where it says of none that it has.
     """
 
     username: str
@@ -74,6 +75,7 @@ class Account:
     home_account_id: str = ""
     tenant_id: str | None = None
     object_id: str | None = None
+    email: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -91,7 +93,9 @@ class Account:
         return self.name if is_plain else '"{}"'.format(self.name.replace('"', "'"))
 
     def is_named(self, wanted: str) -> bool:
-        """Tell whether `wanted`, a user name, an object id or a subject, names this account; its `name` never does.
+        """Tell whether `wanted`, a user name, a verified address, an object id or a subject, names this account.
+
+        Its `name` never does.
 
         SECURITY: a display name is whatever its owner chose. User names are compared without regard to case, but what
         is ASCII is never the same as what is not: folding makes a plain letter of the Kelvin sign, too.
@@ -101,8 +105,11 @@ class Account:
             return True
         if self.object_id and given.lower() == self.object_id.lower():
             return True
-        is_comparable = given.isascii() == self.username.isascii() and self.username != self.subject
-        return is_comparable and given.casefold() == self.username.casefold()
+        return any(
+            given.isascii() == known.isascii() and given.casefold() == known.casefold()
+            for known in (self.username, self.email)
+            if known not in {"", self.subject}
+        )
 
 
 @record

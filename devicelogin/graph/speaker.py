@@ -25,6 +25,9 @@ _JSON = tuple(b'{["-0123456789tfn')
 
 _BOM = b"\xef\xbb\xbf"
 
+#: Which refusals do filters send, in whatever words? Graph says in JSON what it refuses.
+_OF_FILTERS = frozenset({403, 407, 451})
+
 #: Which statuses have no body?
 _EMPTY = frozenset({204, 205, 304})
 
@@ -40,8 +43,13 @@ def is_page(headers: Mapping[str, str]) -> bool:
 
 
 def check_refusal(answer: http_session.StreamAnswer, body: bytes) -> None:
-    """Raise BadAnswerError where the error `answer`, of which `body` was read, is somebody else's page."""
-    if answer.status == 511 or (not is_signed(answer.headers) and (is_page(answer.headers) or _begins_page(body))):
+    """Raise BadAnswerError where the error `answer`, of which `body` was read, is somebody else's page or refusal."""
+    is_foreign = (
+        is_page(answer.headers)
+        or _begins_page(body)
+        or (answer.status in _OF_FILTERS and not body.removeprefix(_BOM).lstrip().startswith(b"{"))
+    )
+    if answer.status in {407, 511} or (is_foreign and not is_signed(answer.headers)):
         raise http_session.not_the_service(answer.host, status=answer.status)
 
 
@@ -63,10 +71,12 @@ def _is_content(headers: Mapping[str, str], first: bytes, url: str) -> bool:
     name = urlsplit(url).path.rpartition("/")[2]
     if name.startswith(("$", "content", "microsoft.graph.")):
         return True
-    kind = _type(headers)
+    kind, beginning = _type(headers), first.removeprefix(_BOM).lstrip()[:1]
+    if beginning == b"<":
+        return False  # markup of whatever type: Graph has it at the paths above
     if kind and not kind.startswith("text/") and not kind.endswith("json"):
         return True
-    return first.removeprefix(_BOM).lstrip()[:1] in [bytes([one]) for one in _JSON]
+    return beginning in [bytes([one]) for one in _JSON]
 
 
 def _begins_page(body: bytes) -> bool:

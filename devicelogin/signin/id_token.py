@@ -14,6 +14,8 @@ import jwt
 from devicelogin import errors, models, redaction
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from devicelogin.authority import Provider
     from devicelogin.signin import signing_keys
 
@@ -36,6 +38,9 @@ _LONGEST_TOKEN = 100_000
 
 #: Which algorithms can an RSA key be for that names none (RFC 7518 section 3.1)?
 _OF_RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
+
+#: White space that nobody sees, or takes for another: all but a single space between two words.
+_UNSEEN_SPACE = re.compile(r"\A\s+|\s+\Z|[^\S ]|(?<= ) ")
 
 _HINT = "check the authority and client id, then run devicelogin login again"
 _CODE = "bad_id_token"
@@ -187,19 +192,22 @@ def _check_times(claims: dict[str, Any], now: float) -> None:
 
 
 def _account(claims: dict[str, Any], issuer: str, home_account_id: str) -> models.Account:
-    def text(*names: str) -> str:
-        return next(
-            (redaction.printable(claims[n], limit=200) for n in names if isinstance(claims.get(n), str) and claims[n]),
-            "",
-        )
+    def text(*names: str, prepared: Callable[[str], str] = str) -> str:
+        values = (claims[name] for name in names if isinstance(claims.get(name), str))
+        return next((redaction.printable(prepared(value), limit=200) for value in values if value.strip()), "")
+
+    def user_name(*names: str) -> str:
+        return redaction.unmistakable(text(*names, prepared=_with_spaces_seen))
 
     # SECURITY: an address that nobody verified and the name are whatever their owner typed; neither says who it is.
-    email = ("email",) if claims.get("email_verified") in (True, "true") else ()
+    is_verified = claims.get("email_verified") is True or claims.get("email_verified") == "true"
     subject = claims["sub"]
     if not isinstance(subject, str) or not subject:
         _refuse("it names nobody")
+    email = user_name("email") if is_verified else ""
     return models.Account(
-        username=redaction.unmistakable(text("preferred_username", "upn", *email, "sub")),
+        username=user_name("preferred_username", "upn") or email or user_name("sub"),
+        email=email,
         name=text("name", "given_name"),
         issuer=issuer,
         subject=subject,
@@ -207,6 +215,11 @@ def _account(claims: dict[str, Any], issuer: str, home_account_id: str) -> model
         tenant_id=text("tid") or None,
         object_id=text("oid") or None,
     )
+
+
+def _with_spaces_seen(text: str) -> str:
+    """Return `text` with the white space marked that would not be seen: SECURITY: a name with one more is another's."""
+    return _UNSEEN_SPACE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _words(reason: str) -> str:

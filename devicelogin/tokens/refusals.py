@@ -123,7 +123,7 @@ def _error(entry: "dict[str, Any]") -> "errors.DeviceLoginError | None":
 
     families = {
         family.exit_code: family
-        for family in (errors.LoginRequiredError, errors.DeniedByPolicyError, errors.ConfigError)
+        for family in (errors.LoginRequiredError, errors.DeniedByPolicyError, errors.ConfigError, errors.TryLaterError)
     }
     told = entry.get("error")
     if not isinstance(told, dict) or told.get("exit") not in families or not isinstance(told.get("message"), str):

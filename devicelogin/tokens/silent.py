@@ -121,6 +121,8 @@ class SilentTokens:
         turn = self._take_turn(wish)
         while turn.is_refused:
             refused = self._recall(turn.asked, wish)
+            if isinstance(refused, errors.TryLaterError):
+                return _still_useful(turn.entry, refused)
             if refused is not None:
                 raise refused
             turn = self._take_turn(wish)  # that minute is just over
@@ -149,7 +151,7 @@ class SilentTokens:
     def is_cached(self, wish: Wish) -> bool:
         """Tell whether a good token for `wish` lies in the cache, so that neither network nor clock is needed."""
         if self._turn is not None:
-            return self._turn.lock is None and self._turn.entry is not None
+            return self._turn.lock is None and self._turn.entry is not None and not self._turn.is_refused
         minimum = wish.min_valid if wish.min_valid is not None else self._min_valid
         entry = None if wish.force or wish.claims is not None else self._cache.read(self._asked(wish))
         return entry is not None and entry.is_good(minimum)
@@ -206,6 +208,10 @@ class SilentTokens:
             if error.code in _MAY_BE_OLD and secret_store.is_older_copy(record, secret_store.read_times(self._paths)):
                 error.message += f"; {secret_store.OLDER_COPY}"
             self._remember(record.generation, asked, wish, error)
+            raise
+        except errors.TryLaterError as error:
+            if error.code == explain.REQUEST_LOOP:  # which each further request would only prolong
+                self._refusals().remember(asked, error, claims=wish.claims)
             raise
         warnings = self._save(store, record, saved, answer)
         entry = cache_directory.new_entry(

@@ -43,7 +43,7 @@ def join(
     if entry is not None and not force and entry.is_good(min_valid):
         return _early(own, read, entry, began) if entry.is_early_due() else turn.Turn(asked, entry, began=began)
     if is_refused(asked):
-        return turn.Turn(asked, None, began=began, is_refused=True)
+        return turn.Turn(asked, None if force else entry, began=began, is_refused=True)
     try:
         own.acquire(clock.Deadline(WAITER_SECONDS))
     except errors.TryLaterError as error:
@@ -58,7 +58,7 @@ def join(
                 return turn.Turn(asked, entry, began=began)
         if is_refused(asked):
             own.release()
-            return turn.Turn(asked, None, began=began, is_refused=True)
+            return turn.Turn(asked, None if force else entry, began=began, is_refused=True)
     except BaseException:
         own.release()
         raise

@@ -12,7 +12,7 @@ class Turn:
 
     `entry` is the best token at hand, None where there is none. `is_early`: it is good, and the refresh only ahead of time.
     `began` is when it was asked for (boot seconds). `error` says why nothing came of it: then there is no lock, and `entry`
-    may still be better than nothing. `is_refused`: the provider refused it lately, and there is neither a lock.
+    may still be better than nothing. `is_refused`: the provider refused it lately, and there is neither a lock then.
     """
 
     __slots__ = ("asked", "began", "entry", "error", "is_early", "is_refused", "lock")

@@ -724,13 +724,20 @@ def test_max_wait_counts_the_requests_and_the_last_answer_is_the_error(
         (Fault.text("<HTML><body>blocked</body></HTML>"), "me"),
         (Fault.text(" \n<!DOCTYPE html><p>x", content_type="application/json"), "me"),
         (Fault.text("", content_type="application/json"), "me"),
+        (Fault.text("blocked by the filter", status=403), "me"),
+        (Fault.text("", status=403), "me"),
+        (Fault.json(["blocked"], status=403), "me"),
+        (Fault.text("sign in to the proxy", status=407), "me"),
+        (Fault.text("blocked", status=451), "me"),
+        (Fault.content(b"<!-- x --><html>", content_type="application/octet-stream"), "me"),
+        (Fault.content(b"<?xml version='1.0'?><blocked/>", content_type="application/xml"), "me/messages"),
     ],
-    ids=range(12),
+    ids=range(19),
 )
 def test_a_page_of_somebody_else_is_not_graph(
     emulator: Emulator, client: graph.GraphClient, fault: Fault, path: str
 ) -> None:
-    """76, whatever the status: a filtering proxy has no permissions to grant."""
+    """76, whatever the status and the type: a filtering proxy has no permissions to grant."""
     emulator.script("me", [fault])
     emulator.script("graph", [fault])
     with pytest.raises(errors.BadAnswerError) as caught:

@@ -37,6 +37,11 @@ def login(box: sandbox.Box, user: User, *arguments: str) -> sandbox.Result:
         {"user_principal_name": "ada@conto\N{LATIN SMALL LETTER LONG S}o.com"},
         {"user_principal_name": "\N{CYRILLIC SMALL LETTER A}da@contoso.com"},
         {"user_principal_name": "ada@contoso.com\N{ZERO WIDTH SPACE}"},
+        {"user_principal_name": "ada@contoso.com "},
+        {"user_principal_name": "ada@contoso.com\n"},
+        {"user_principal_name": "ada@contoso.com\N{NO-BREAK SPACE}"},
+        {"user_principal_name": "ada", "email": "ada@contoso.com"},
+        {"email": "ada@contoso.com ", "email_verified": True},
         {"given_name": "ada@contoso.com", "surname": "ada@contoso.com"},
     ],
     ids=str,
@@ -54,6 +59,8 @@ def test_nobody_passes_for_another_by_what_they_call_themselves(box: sandbox.Box
     [
         ({"user_principal_name": "Ada@Contoso.com"}, "ada@contoso.COM"),
         ({"email": "ada@contoso.com", "email_verified": True}, "ada@contoso.com"),
+        ({"email": "ada@contoso.com", "email_verified": True, "user_principal_name": "ada"}, "Ada@contoso.com"),
+        ({"email": "ada@contoso.com", "email_verified": True, "user_principal_name": "ada"}, "ada"),
         ({"object_id": "f:4711:ada"}, "f:4711:ada"),
         ({"user_principal_name": "jürgen@contoso.com"}, "JÜRGEN@contoso.com"),
         ({"user_principal_name": "иван@contoso.com"}, "иван@contoso.com"),
@@ -65,6 +72,24 @@ def test_user_name_verified_address_and_subject_name_a_person(
 ) -> None:
     """However a user name is capitalized; letters of another alphabet are the same ones to both sides."""
     assert login(box, dataclasses.replace(MALLORY, **claims), "--expect-user", expected).status == 0
+
+
+def test_a_user_name_of_white_space_is_none(box: sandbox.Box) -> None:
+    """Then the next claim says who it is: no line reads as if nobody had signed in."""
+    result = login(box, dataclasses.replace(MALLORY, user_principal_name=" \t"))
+    assert "Signed in as mallory (" in result.err
+
+
+def test_if_needed_knows_the_expected_user_by_the_verified_address(box: sandbox.Box) -> None:
+    """The trace of a sign-in keeps the address, so that provisioning need not ask again who signed in."""
+    ada = dataclasses.replace(MALLORY, user_principal_name="ada", email="ada@contoso.com", email_verified=True)
+    assert login(box, ada).status == 0
+    again = box.run(
+        "login", *box.app(oidc_issuer=box.emulator.oidc_issuer, graph_root=None),
+        "--if-needed", "--expect-user", "ada@contoso.com",
+    )  # fmt: skip
+    assert again.status == 0
+    assert box.emulator.count("devicecode") == 1
 
 
 def test_a_subject_is_compared_letter_by_letter(box: sandbox.Box) -> None:

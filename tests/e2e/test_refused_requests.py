@@ -297,6 +297,36 @@ def test_what_a_proxy_refuses_is_not_remembered(box: sandbox.Box) -> None:
     assert box.access_token(force=True).token
 
 
+def test_what_the_provider_calls_a_loop_is_not_gone_on_with(box: sandbox.Box) -> None:
+    """Entra's loop detection (AADSTS50196) lasts as long as the requests go on: jobs that wait and call again make one a minute."""
+    box.sign_in()
+    box.expire_cached()
+    loop = Fault.oauth("invalid_grant", 50196)
+    box.emulator.script("refresh", itertools.repeat(loop))
+    with within_the_minute(box):
+        for arguments in [("token",)] * 3 + [("graph", "me"), ("token", "--force-refresh")]:
+            refused = box.run(*arguments)
+            assert refused.status == 75
+            assert "asks to come back later" in refused.err
+    assert box.emulator.count("refresh") == 1
+    assert box.run("status", "--check").status == 0
+    box.emulator.script("refresh", [])
+    age_refusals(box, refusals.SECONDS)
+    box.token()
+
+
+def test_a_loop_does_not_take_the_token_that_is_still_good(box: sandbox.Box) -> None:
+    """Who wants one that lasts longer gets the one that there is, with a warning, whether the refusal is new or remembered."""
+    box.sign_in()
+    box.emulator.script("refresh", itertools.repeat(Fault.oauth("invalid_grant", 50196)))
+    with within_the_minute(box):
+        for _ in range(2):
+            found = box.run("token", "--min-valid", "86400")
+            assert found.status == 0
+            assert "could not refresh" in found.err
+    assert box.emulator.count("refresh") == 1
+
+
 def test_a_terminal_gets_the_same_refusal_from_the_memory(box: sandbox.Box) -> None:
     """`python -m devicelogin` is the same program: the memory is not one of a command's form."""
     box.sign_in()
