@@ -77,6 +77,15 @@ def is_default(scope: str) -> bool:
     return scope.lower().rpartition("/")[2] == DEFAULT
 
 
+def whole_beside_others(scopes: tuple[str, ...]) -> str | None:
+    """Return the scope that stands for all of an API beside single ones of it, which Entra refuses; None without one."""
+    for words in grouped(tuple(scope for scope in scopes if of(scope) is not None)).values():
+        whole = next(filter(is_default, words), None)
+        if whole is not None and len(words) > 1:
+            return whole
+    return None
+
+
 def together(saved: tuple[str, ...], added: tuple[str, ...], graph_root: str = "") -> tuple[str, ...]:
     """Return the scopes `saved` and `added`; what stands for all of a resource and single ones of it exclude each other.
 

@@ -21,7 +21,11 @@ _STYLES = {True: "green", False: "red", None: "yellow"}
 
 
 def show(invocation: Invocation, *, as_json: bool, force_refresh: bool) -> int:
-    """Rehearse cron for the profile, write the three answers, and return the exit code of the first no."""
+    """Rehearse cron for the profile, write the three answers, and return the exit code of the first no.
+
+    Raises ConfigError where no command would use this HOME: then a crontab that names it would not help.
+    """
+    invocation.places()
     with waiting.said("getting a token as cron would", invocation):
         done = rehearsal.rehearse(invocation.profile_name, os.environ, force_refresh=force_refresh)
     if as_json:

@@ -148,6 +148,12 @@ def entra_scopes(given: object) -> tuple[str, ...]:
                 f"{_shown(item)} is an API, not one of its permissions",
                 f"for all that was consented to there: {item}/{resources.DEFAULT}",
             )
+    whole = resources.whole_beside_others(found)
+    if whole is not None:
+        raise BadValueError(
+            f"{_shown(whole)} stands for all that was consented to of its API",
+            "leave it out, or leave out the other scopes of that API: Entra takes either",
+        )
     return found
 
 

@@ -14,7 +14,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from devicelogin import clock, errors, explain, hints, models, private_files, resources, secret_store
+from devicelogin import clock, errors, explain, hints, models, private_files, redaction, resources, secret_store
 from devicelogin.tokens import access_cache, cache_directory, refusals, single_flight
 from devicelogin.tokens import turn as turns
 
@@ -184,10 +184,16 @@ class SilentTokens:
         return refusals.Refusals(self._paths, self._cache.in_memory() or self._paths.state)
 
     def _check_resource(self, scopes: tuple[str, ...]) -> None:
-        """Raise UsageError where `scopes` belong to more than one API; only Entra's have one (D17)."""
+        """Raise UsageError where `scopes` belong to more than one API, or are all of one beside some of it; only Entra's have one (D17)."""
         if len(scopes) < 2 or self._graph_root is None:
             return
         found = resources.grouped(scopes, self._graph_root)
+        whole = resources.whole_beside_others(scopes)
+        if whole is not None:
+            raise errors.UsageError(
+                f"{redaction.printable(whole)} stands for all that was consented to of its API",
+                hint="leave it out, or leave out the other scopes of that API: Entra takes either",
+            )
         if len(found) > 1:
             apis = " and ".join(resources.name(resource) for resource in found)
             raise errors.UsageError(

@@ -125,6 +125,18 @@ def test_the_home_of_somebody_else_is_78(box: sandbox.Box) -> None:
     assert "belongs to user id 0, but this runs as user id 65534" in result.lines("error")[0]
 
 
+def test_a_rehearsal_names_no_crontab_with_the_home_of_somebody_else(box: sandbox.Box) -> None:
+    """What it advised would only be refused: 78 at once, as from every other command."""
+    conftest.need_root("give a directory away")
+    home = box.home / "ada"
+    home.mkdir()
+    os.chown(home, 65534, 65534)
+    result = box.run("doctor", "--as-cron", HOME=str(home), DEVICELOGIN_HOME=None)
+    assert (result.status, result.out) == (78, "")
+    assert "belongs to user id 65534, but this runs as user id 0" in result.lines("error")[0]
+    assert not list(home.iterdir())
+
+
 LIMITS = [f"--nofile={files}:{files}" for files in (16, 8, 6, 5)]
 LIMITS += [f"--as={mib << 20}:{mib << 20}" for mib in (200, 80, 70, 60, 52, 45, 38)]
 

@@ -257,6 +257,22 @@ def test_a_token_for_two_apis_is_refused_before_the_network(box: sandbox.Box) ->
     assert len(box.emulator.requests) == before
 
 
+@pytest.mark.parametrize("pair", [(".default", "Mail.Read"), (f"{KEPT}/Use", f"{KEPT}/.default")])
+def test_all_permissions_beside_a_single_one_are_told_before_the_network(
+    box: sandbox.Box, pair: tuple[str, str]
+) -> None:
+    """Entra refuses the two in one request and blames the spelling: which of them to leave out is said here instead."""
+    scopes = [word for scope in pair for word in ("--scope", scope)]
+    refused = box.run("login", *box.app(), *scopes)
+    assert refused.status == 2
+    assert "stands for all that was consented to" in refused.lines("error")[0]
+    assert not box.emulator.requests
+    box.sign_in()
+    before = len(box.emulator.requests)
+    assert box.run("token", *scopes).status == 2
+    assert len(box.emulator.requests) == before
+
+
 def test_a_trailing_slash_of_an_api_stays_in_the_token(box: sandbox.Box) -> None:
     """`https://management.core.windows.net//.default` is how a resource with a slash is written."""
     box.sign_in()
