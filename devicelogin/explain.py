@@ -356,13 +356,9 @@ def _is_transient(refusal: Refusal) -> bool:
 
 
 def _transient(refusal: Refusal) -> errors.DeviceLoginError:
-    return _make(
-        errors.TryLaterError,
-        refusal,
-        "the identity provider asks to come back later; what is saved here is unchanged",
-        "try again in some minutes",
-        code=REQUEST_LOOP if refusal.number == entra_errors.LOOP else None,
-    )
+    words = "the identity provider asks to come back later; what is saved here is unchanged"
+    code = REQUEST_LOOP if refusal.number == entra_errors.LOOP else None
+    return _make(errors.TryLaterError, refusal, words, "try again in some minutes", code=code)
 
 
 def _make(
