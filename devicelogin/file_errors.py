@@ -11,21 +11,26 @@ from devicelogin import errors
 #: What says the system where an owner or a mode stands in the way, and what where a file system cannot do something?
 _REFUSALS = frozenset({errno.EACCES, errno.EPERM})
 _OF_THE_OWNER = _REFUSALS | {errno.ELOOP}
+#: What this process or the machine has run out of; a later try may find it.
+_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _LACKS = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOLCK})
 
 
-def failure(what: str, path: str, error: OSError) -> errors.ConfigError | errors.StoreUnusableError:
+def failure(what: str, path: str, error: OSError) -> errors.DeviceLoginError:
     """Return the error for the file or directory `path` that could not be "read", "write" or "delete", which is `what`.
 
-    ConfigError for the owner or mode of what is to be read; everything else is the store's. A write is meant that has not
-    replaced anything yet.
+    ConfigError for the owner or mode of what is to be read, TryLaterError for want of memory or open files,
+    StoreUnusableError for everything else. A write is meant that has not replaced anything yet.
     """
     unchanged = "; what was saved before is unchanged" if what == "write" else ""
     hint = _way_out(path, error)
     if what == "delete" and error.errno in (errno.EISDIR, errno.ENOTEMPTY):
         hint = f"a directory stands in its place; move it away: mv {shlex.quote(path)} {shlex.quote(path + '.old')}"
+    message = f"cannot {what} {path}: {error.strerror}{unchanged}"
+    if error.errno in _LIMITS:
+        return errors.TryLaterError(message, hint=hint, code="no_resources")
     family = errors.ConfigError if what == "read" and error.errno in _OF_THE_OWNER else errors.StoreUnusableError
-    return family(f"cannot {what} {path}: {error.strerror}{unchanged}", hint=hint)
+    return family(message, hint=hint)
 
 
 def _way_out(path: str, error: OSError) -> str:

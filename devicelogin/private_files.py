@@ -149,6 +149,17 @@ def _check_directory(path: str, facts: os.stat_result) -> None:
         raise errors.ConfigError(f"others may write into {path}", hint=_closing_hint(path))
 
 
+def is_there(path: str) -> bool:
+    """Return True if something stands at `path`, a link included. Raises as `read` does where that cannot be seen."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise _failure("read", path, error) from error
+    return True
+
+
 def read(path: str, *, private_as: str = "") -> bytes | None:
     """Return the content of `path`, or None where there is no such file.
 
@@ -360,7 +371,7 @@ def _what_becomes_of(name: str) -> str:
     return wanted if is_one else ""
 
 
-def _failure(what: str, path: str, error: OSError) -> errors.ConfigError | errors.StoreUnusableError:
+def _failure(what: str, path: str, error: OSError) -> errors.DeviceLoginError:
     from devicelogin import file_errors
 
     return file_errors.failure(what, path, error)
