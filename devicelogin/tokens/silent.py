@@ -385,13 +385,16 @@ def _still_useful(entry: access_cache.Entry | None, error: errors.DeviceLoginErr
 
 
 def _token(entry: access_cache.Entry, warnings: tuple[str, ...] = ()) -> models.AccessToken:
-    left = int(entry.seconds_left())
+    left = entry.seconds_left()
+    ends = time.time() + left
+    if abs(ends - entry.expires_wall) < 1:
+        ends = entry.expires_wall  # the clock was not set meanwhile, and two calls name the same second
     return models.AccessToken(
         token=entry.token,
         # The server's clock is the one that counts for whoever checks the token.
         expires_at=datetime.fromtimestamp(int(entry.expires_server), UTC),
         scopes=tuple(entry.granted.split()),
         warnings=warnings,
-        expires_in=left,
-        expires_at_local=datetime.fromtimestamp(int(time.time()) + left, UTC),
+        expires_in=int(left),
+        expires_at_local=datetime.fromtimestamp(int(ends), UTC),
     )
