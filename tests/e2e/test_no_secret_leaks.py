@@ -80,7 +80,7 @@ COMMANDS: list[tuple[list[str], dict[str, Fault]]] = [
         {"refresh": Fault.patch({"expires_in": {}, "client_info": "x", "id_token": "a.b.c"})},
     ),
     (["token", "--scope", "Mail.Read", "--json"], {"refresh": Fault.truncate(900)}),
-    (["login", "--json"], {"devicecode": Fault.status(503)}),
+    (["login", "--json"], {"devicecode": Fault.oauth("invalid_client", 7000218)}),
     (["logout"], {}),
 ]
 
