@@ -149,17 +149,6 @@ def _check_directory(path: str, facts: os.stat_result) -> None:
         raise errors.ConfigError(f"others may write into {path}", hint=_closing_hint(path))
 
 
-def is_there(path: str) -> bool:
-    """Return True if something stands at `path`, a link included. Raises as `read` does where that cannot be seen."""
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        raise _failure("read", path, error) from error
-    return True
-
-
 def read(path: str, *, private_as: str = "") -> bytes | None:
     """Return the content of `path`, or None where there is no such file.
 

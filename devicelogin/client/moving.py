@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from devicelogin import errors, hints, models, private_files, secret_store, settings
+from devicelogin import errors, hints, models, secret_store, settings
 from devicelogin.client import leftovers, preparing, unfinished
 from devicelogin.secret_store import machine
 from devicelogin.tokens import cache_directory, silent
@@ -40,7 +40,7 @@ def move(work: Workplace, *, patient: bool = False, wait_seconds: float = WAIT_S
     busy; the sign-in is then where it was, unless the error says that only the old copy remains.
     """
     chosen = work.settings()
-    if not private_files.is_there(work.paths.state):
+    if not work.paths.is_there():
         # No directory is made for a lock where nothing is saved: the name may be a slip of the keyboard.
         raise silent.not_signed_in(work.paths)
     with secret_store.ProfileLock(work.paths, path=work.paths.login_lock, wait_seconds=wait_seconds):
