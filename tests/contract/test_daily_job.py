@@ -340,6 +340,7 @@ def test_what_is_installed_is_shown(box: sandbox.Box) -> None:
         ["installed  no; to install it: devicelogin keepalive install", "last run   never, as far as is known"],
     )
     assert machine.run("keepalive", "install").status == 0
+    box.state.mkdir(mode=0o700, parents=True, exist_ok=True)  # a run makes nothing where nothing is, not even a note
     assert machine.run("keepalive").status == 0
     shown = machine.run("keepalive", "show").out
     assert re.search(r"^next       20\d\d-\d\d-\d\d (09|1[0-6]):\d\d ", shown, re.MULTILINE)

@@ -210,7 +210,6 @@ def test_a_key_of_a_sign_in_that_was_killed_does_not_stay_beside_a_keyring(box: 
     box.check_works()
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="nothing is closed to root")
 def test_a_logout_of_a_plain_user_whose_cache_directory_was_closed_deletes_the_secret(box: sandbox.Box) -> None:
     """Mode 0 on the directory of cached tokens: the refresh token is gone; whatever is said, it is not 70."""
     box.login()

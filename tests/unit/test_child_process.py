@@ -107,8 +107,6 @@ def test_a_command_writes_no_core_whatever_limit_the_shell_has_set() -> None:
     """What a key command prints is a key."""
     script = "while ! grep -q 'core file size *0 *0 ' /proc/self/limits; do sleep 0.01; done; echo none"
     soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    if hard == 0:
-        pytest.skip("the limit of this session allows no core anyway")
     resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
     try:
         assert child_process.run(["sh", "-c", script], deadline_seconds=60).output == b"none\n"
