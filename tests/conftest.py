@@ -49,6 +49,14 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("devicelogin")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave what is marked `soak` to tests/soak."""
+    left = [] if SOAK else [item for item in items if item.get_closest_marker("soak")]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
+
+
 @pytest.fixture(autouse=True)
 def _no_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the real home, the real session bus, or settings of whoever runs it."""

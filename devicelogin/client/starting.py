@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, TypeVar
 
-from devicelogin import errors, http_session, retry
+from devicelogin import clock, errors, http_session, retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from devicelogin import clock
     from devicelogin.client import observing
 
     Result = TypeVar("Result")
@@ -37,5 +36,10 @@ class Start:
 
 
 def _is_stumble(error: errors.TryLaterError) -> bool:
-    """Tell whether a server was reached and may answer better the next time; a network that is not there is said at once."""
+    """Tell whether a server was reached and may answer better the next time.
+
+    A network that is not there is said at once, and so is a clock that is not set: whoever wants to wait for it says so.
+    """
+    if error.code == clock.WRONG:
+        return False
     return not isinstance(error, http_session.NoAnswerError) or error.request_may_have_arrived
