@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: How many kills does each test try in sample counts?
-SAMPLE = 6
+SAMPLE = 4
 
 #: Which calls change something that outlives the process? And the end of a child, which may have.
 CHANGES = {"write", "rename", "link", "unlink", "rmdir", "mkdir", "chmod", "fchmod", "ftruncate", "waitpid"}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CHANGES = ("open", "write", "fsync", "rename", "link", "unlink", "mkdir", "rmdir")
 
 #: How many of them are tried?
-SAMPLE = 12
+SAMPLE = 8
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def moments(calls: Sequence[file_calls.Call]) -> list[int]:
     if conftest.SOAK:
         return numbers
     telling = [call.number for call in calls if call.name in {"rename", "link", "unlink"} and ".new-" in call.path]
-    return sorted({*numbers[:: max(1, len(numbers) // SAMPLE)], *telling[: 2 * SAMPLE]})
+    return sorted({*numbers[:: max(1, len(numbers) // SAMPLE)], *telling[:: max(1, len(telling) // SAMPLE)]})
 
 
 def secret(box: sandbox.Box) -> set[Path]:

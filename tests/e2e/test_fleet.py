@@ -71,8 +71,15 @@ def slow_refreshes(box: sandbox.Box) -> None:
     box.emulator.script("token", [Fault.delay(0.1)] * 50)
 
 
-@pytest.mark.parametrize("at_once", [True, False], ids=["barrier", "natural"])
-@pytest.mark.parametrize("mode", ["entra", "strict"])
+@pytest.mark.parametrize(
+    ("mode", "at_once"),
+    [
+        pytest.param("entra", True, id="entra-barrier"),
+        pytest.param("entra", False, id="entra-natural", marks=pytest.mark.soak),
+        pytest.param("strict", True, id="strict-barrier", marks=pytest.mark.soak),
+        pytest.param("strict", False, id="strict-natural"),
+    ],
+)
 def test_two_hundred_processes_with_an_expired_token_make_one_refresh(mode: str, *, at_once: bool) -> None:
     """One request, two hundred times the same token, exit 0, and the sign-in still works afterwards."""
     for _ in range(TIMES):

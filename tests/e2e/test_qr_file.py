@@ -85,7 +85,7 @@ def test_it_is_gone_however_the_sign_in_ends(box: sandbox.Box, how: str | signal
 def test_a_second_signal_interrupts_no_goodbye(box: sandbox.Box, first: signal.Signals, second: signal.Signals) -> None:
     """`timeout` sends two, a terminal's Ctrl-C and a service manager one each: one last event, the exit code, no picture."""
     file = box.home / "code.svg"
-    for number in range(conftest.repetitions(100)):
+    for number in range(100 if conftest.SOAK else 3):
         waiting = start(box, file, "--json")
         box.emulator.wait_for_code()
         wait_until(there=True, file=file)

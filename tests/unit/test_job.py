@@ -20,7 +20,7 @@ HOME = user_session.home_of_user() or "/root"
 
 def test_a_time_is_chosen_by_day_and_spread() -> None:
     """People are awake and boxes are on; a thousand of them do not come in the same minute."""
-    times = [job.some_time_of_day() for _ in range(2000)]
+    times = [job.some_time_of_day() for _ in range(1000)]
     assert {time.hour for time in times} == set(range(9, 17))
     assert {time.minute for time in times} == set(range(60))
     assert collections.Counter(times).most_common(1)[0][1] < 25
@@ -39,7 +39,7 @@ def test_a_time_is_chosen_by_day_and_spread() -> None:
 )
 def test_a_time_is_chosen_at_which_somebody_may_be_asked_from_afar(spans: list[str], expected: set[int]) -> None:
     """A quarter of an hour's delay included; where spans exclude each other, there is none to find."""
-    times = [job.some_time_of_day(spans) for _ in range(500)]
+    times = [job.some_time_of_day(spans) for _ in range(150)]
     assert {time.hour for time in times} == expected
     if spans == ["12:00-13:00"]:
         assert max(time.minute for time in times) < 45

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import repetitions
+from conftest import SOAK, repetitions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from terminal_fixtures import PUBLIC, is_whole_qr_code, pipe, seen, show, terminal
@@ -263,7 +263,9 @@ def test_hostile_text_changes_nothing_on_the_screen_but_shows_as_text(number):
     """
     text = HOSTILE[number]
     for place, field in enumerate(FIELDS):
-        assert_nothing_moved(text, field, SIZES[(number + place) % len(SIZES)])
+        # In sample counts, each text in two of the six places.
+        if SOAK or place in {number % len(FIELDS), (number + 3) % len(FIELDS)}:
+            assert_nothing_moved(text, field, SIZES[(number + place) % len(SIZES)])
     written, stands = drawn(text, scopes=(text, text))
     assert_harmless(written)
     assert is_whole_qr_code(stands, PUBLIC)
