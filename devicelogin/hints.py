@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-_COMMAND = re.compile(r"\bdevicelogin (login|logout|status|token|doctor|keepalive|store move)\b(?! --profile)")
+_COMMAND = re.compile(
+    r"\bdevicelogin (login|logout|status|token|graph|doctor|keepalive|store move|store rekey)\b(?! --profile)"
+)
 
 
 def command(words: str, profile: str) -> str:

@@ -125,18 +125,13 @@ def _next(sign_in: models.SignIn, work: client.Workplace) -> str:
     also = work.settings(for_login=True).also.value
     if also:
         words = f"token {resources.options(also[:1])}"
-    return f"Next: {_command('token', work.profile)}, or {_command(words, work.profile)}"
+    return f"Next: {hints.command('token', work.profile)}, or {hints.command(words, work.profile)}"
 
 
 def _reads_me(scope: str, graph_root: str) -> bool:
     """Tell whether `scope` is one of Graph's by which people read who they are themselves."""
     name = scope.rpartition("/")[2].lower()
     return resources.of(scope, graph_root) == resources.GRAPH and (name in _READS_ME or name == resources.DEFAULT)
-
-
-def _command(words: str, profile: str) -> str:
-    suffix = "" if profile == "default" else f" --profile {profile}"
-    return f"devicelogin {words}{suffix}"
 
 
 def _shown(text: str) -> str:

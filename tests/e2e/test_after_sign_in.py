@@ -49,7 +49,7 @@ def test_six_lines_of_80_columns_say_all_of_it(box: sandbox.Box, profile: str) -
         f"tenant {box.emulator.tenant_id}.",
         "Kept in a file sealed by a key on the same disk (limits: devicelogin status).",
         f"devicelogin doctor{suffix} --as-cron",
-        f"Next: devicelogin token{suffix}, or devicelogin graph me{suffix}",
+        f"Next: devicelogin token{suffix}, or devicelogin graph{suffix} me",
     ):
         assert fact in text
     assert any(f"It lasts until {day} if unused" in text for day in days)

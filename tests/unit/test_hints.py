@@ -22,6 +22,8 @@ def test_the_default_profile_is_not_named() -> None:
             "devicelogin logout --profile work and devicelogin login --profile work",
         ),
         ("devicelogin store move --to file", "devicelogin store move --profile work --to file"),
+        ("devicelogin store rekey", "devicelogin store rekey --profile work"),
+        ("devicelogin graph me > FILE", "devicelogin graph --profile work me > FILE"),
         ("keep both: devicelogin login --profile NAME", "keep both: devicelogin login --profile NAME"),
         ("a devicelogin of another kind", "a devicelogin of another kind"),
     ],
