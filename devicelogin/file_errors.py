@@ -12,7 +12,7 @@ from devicelogin import errors
 _REFUSALS = frozenset({errno.EACCES, errno.EPERM})
 _OF_THE_OWNER = _REFUSALS | {errno.ELOOP}
 #: What this process or the machine has run out of; a later try may find it.
-_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 _LACKS = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOLCK})
 
 
@@ -27,7 +27,7 @@ def failure(what: str, path: str, error: OSError) -> errors.DeviceLoginError:
     if what == "delete" and error.errno in (errno.EISDIR, errno.ENOTEMPTY):
         hint = f"a directory stands in its place; move it away: mv {shlex.quote(path)} {shlex.quote(path + '.old')}"
     message = f"cannot {what} {path}: {error.strerror}{unchanged}"
-    if error.errno in _LIMITS:
+    if error.errno in LIMITS:
         return errors.TryLaterError(message, hint=hint, code="no_resources")
     family = errors.ConfigError if what == "read" and error.errno in _OF_THE_OWNER else errors.StoreUnusableError
     return family(message, hint=hint)

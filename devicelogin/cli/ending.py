@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from devicelogin.cli.invocation import Invocation
 
-#: By what is a limit known that this process has reached? Python and the loader of libraries have no number for some.
+#: By what is a limit known that this process has reached? Python and the loader of libraries have no number for some. Not taken
+#: from `file_errors`: when files have run out, nothing more can be imported.
 _LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _WORDS_OF_LIMITS = (
     "can't start new thread",

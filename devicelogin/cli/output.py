@@ -68,11 +68,13 @@ def write_file(path: str, content: bytes) -> None:
         path = replaceable(path)
     except ValueError as error:
         raise _no_file(path, str(error)) from error
-    from devicelogin import private_files
+    from devicelogin import file_errors, private_files
 
     try:
         private_files.replace_beside(path, content)
     except OSError as error:
+        if error.errno in file_errors.LIMITS:  # another file would not help
+            raise file_errors.failure("write", path, error) from error
         raise _no_file(path, error.strerror or "unknown reason") from error
 
 

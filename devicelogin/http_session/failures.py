@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import requests
 import urllib3.exceptions
 
-from devicelogin import errors, models
+from devicelogin import errors, file_errors, models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,9 +38,6 @@ _LOOK = "it may have been done all the same: look before you repeat it"
 
 #: Which errors of connect() mean that no packet found its way?
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EACCES})
-
-#: Which errors mean that this process has used up what it may have, so that the network is not to blame?
-_USED_UP = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 _CUT = (
     ConnectionError,
@@ -193,7 +190,7 @@ def explain(error: BaseException, attempt: Attempt) -> errors.DeviceLoginError:
 def _explain(error: BaseException, attempt: Attempt) -> errors.DeviceLoginError:
     host, proxy, sent = attempt.host, attempt.proxy, attempt.sent
     chain = tuple(causes(error))
-    if any(isinstance(each, OSError) and each.errno in _USED_UP for each in chain):
+    if any(isinstance(each, OSError) and each.errno in file_errors.LIMITS for each in chain):
         return NoAnswerError(
             f"cannot reach {host}: this process has reached a limit of open files or memory",
             hint="look at the limits of this session: ulimit -a",

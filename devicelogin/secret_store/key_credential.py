@@ -13,7 +13,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
-from devicelogin import errors, private_files
+from devicelogin import errors, file_errors, private_files
 from devicelogin.secret_store import key_sources, stretching
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class Credential(key_sources.Outside):
         except (FileNotFoundError, NotADirectoryError):
             raise _missing(f"this unit has no {path}", self._environ) from None
         except OSError as error:
+            if error.errno in file_errors.LIMITS:
+                raise file_errors.failure("read", path, error) from None
             reason = "it is a link" if error.errno == errno.ELOOP else error.strerror
             raise errors.StoreUnusableError(
                 f"cannot read the systemd credential {path}: {reason}",

@@ -137,11 +137,8 @@ class ProfileLock:
                     f"{self._path} is a link; a file of ours is never one",
                     hint=f"delete the link: rm {private_files.as_word(self._path)}",
                 ) from error
-            if not os.access(os.path.dirname(self._path), os.X_OK):
-                from devicelogin import file_errors
-
-                raise file_errors.failure("read", self._path, error) from error
-            raise _unusable(self._path, error) from error
+            is_out_of_reach = not os.access(os.path.dirname(self._path), os.X_OK)
+            raise _unusable(self._path, error, is_out_of_reach=is_out_of_reach) from error
         try:
             facts = os.fstat(descriptor)
         except OSError as error:
@@ -211,7 +208,11 @@ def _give_back(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
-def _unusable(path: str, error: OSError) -> errors.StoreUnusableError:
+def _unusable(path: str, error: OSError, *, is_out_of_reach: bool = False) -> errors.DeviceLoginError:
+    from devicelogin import file_errors
+
+    if is_out_of_reach or error.errno in file_errors.LIMITS:  # another directory would not help
+        return file_errors.failure("read", path, error)
     return errors.StoreUnusableError(
         f"cannot lock {path}: {error.strerror}; nothing was changed",
         hint="set DEVICELOGIN_HOME to a directory of yours on a local, writable disk",

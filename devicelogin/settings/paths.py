@@ -50,8 +50,8 @@ class Places:
 
         Raises ConfigError or StoreUnusableError where a directory of ours cannot be read.
         """
-        names = {name.removesuffix(".toml") for name in _names_in(self.config) if name.endswith(".toml")}
-        names |= {name for name in _names_in(self.state) if _may_exist(os.path.join(self.state, name, "sign-in"))}
+        names = {name.removesuffix(".toml") for name in names_in(self.config) if name.endswith(".toml")}
+        names |= {name for name in names_in(self.state) if _may_exist(os.path.join(self.state, name, "sign-in"))}
         return tuple(sorted(name for name in names if is_profile_name(name)))
 
 
@@ -149,7 +149,7 @@ class ProfilePaths:
         """Return the directory of the cached access tokens, None where there is none that nobody else can have touched.
 
         It is optional: whatever is wrong with it means that tokens are kept elsewhere, and is no error. With `for_sure`,
-        StoreUnusableError is raised where that could not be seen.
+        StoreUnusableError or TryLaterError is raised where that could not be seen.
         """
         from devicelogin import directories, errors, private_files
 
@@ -160,11 +160,11 @@ class ProfilePaths:
             directories.check_way(runtime)
             private_files.check_outermost(runtime)
             private_files.check_inner(cache)
-        except errors.StoreUnusableError:
+        except errors.ConfigError:
+            return None  # it is not ours alone
+        except errors.DeviceLoginError:
             if for_sure:
                 raise
-            return None
-        except errors.DeviceLoginError:
             return None
         return cache
 
@@ -308,7 +308,8 @@ def _runtime(environ: "Mapping[str, str]") -> "str | None":
     return None
 
 
-def _names_in(directory: str) -> list[str]:
+def names_in(directory: str) -> list[str]:
+    """Return the names in `directory`, none where there is no such. Raises as `file_errors.failure` says."""
     try:
         return os.listdir(directory)
     except (FileNotFoundError, NotADirectoryError):

@@ -77,7 +77,7 @@ class TokenCache:
                 spare.save(models.SecretRecord(generation=int(time.time()), text="\0".join(texts)))
 
     def clear(self) -> None:
-        """Delete every cached token of this profile. Raises StoreUnusableError where one remains, when all were tried.
+        """Delete every cached token of this profile. Raises StoreUnusableError or TryLaterError where one may remain.
 
         SECURITY: only names of ours, and only in a directory that nobody else can have put there (D23).
         """

@@ -194,6 +194,19 @@ def test_without_a_lock_nothing_is_refreshed_or_deleted(box: sandbox.Box) -> Non
     box.check_works()
 
 
+def test_a_limit_of_open_files_is_told_as_one_whichever_file_meets_it(box: sandbox.Box) -> None:
+    """75 and where to look; another directory or another file would not help."""
+    box.sign_in()
+    commands = file_calls.Commands(box)
+    output = box.home / "all" / "token"
+    for command, name in ((f"token --output-file {output}", ".new-token"), ("store move --to file", "login-lock")):
+        calls = commands.run(*command.split()).calls
+        at = next(call.number for call in calls if call.name == "open" and name in os.path.basename(call.path))
+        outcome = commands.run(*command.split(), at=at, error=errno.EMFILE)
+        assert (outcome.status, outcome.out) == (75, ""), outcome
+        assert "ulimit -a" in outcome.err
+
+
 def test_a_file_is_private_from_its_making_on(box: sandbox.Box) -> None:
     """Not only once its mode was changed, which some file systems refuse: without a umask all is saved, and for us alone."""
     box.sign_in()
@@ -247,6 +260,17 @@ def test_no_call_that_fails_keeps_a_secret_from_being_deleted(box: sandbox.Box) 
         assert box.status().state == "signed-out"
 
     machine.sweep(judge)
+
+
+def test_a_cache_that_could_not_be_looked_at_is_not_said_to_be_empty(box: sandbox.Box) -> None:
+    """For want of memory nothing is known of it: a logout that leaves a token there does not end with 0."""
+    box.sign_in()
+    machine = Machine(box, "logout")
+    looks = [call for call in machine.run().calls if call.name == "stat" and "/runtime" in call.path]
+    assert looks
+    for call in looks:
+        outcome = machine.run(Fault(call.number, errno.ENOMEM, ""))
+        assert (outcome.status, "own" in sealed(box)) in {(0, False), (75, True), (75, False)}, (call, outcome.err)
 
 
 @pytest.mark.parametrize("ways", [("file", sandbox.HONEST), (sandbox.HONEST, "file")], ids=["away", "back"])
