@@ -58,10 +58,10 @@ def command(invocation: Invocation, *, every: bool, purge: bool) -> None:
             failed = failed or _in_place(error, name)
     if every and not names and not invocation.quiet:
         output.say("devicelogin: nobody was signed in")
-    if purge and not invocation.quiet:
-        _tell_of_job(invocation)
     if failed is not None:
         raise failed
+    if purge and not invocation.quiet:
+        _tell_of_job(invocation)
 
 
 def _names(invocation: Invocation, *, purge: bool) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a logout leaves of a profile on purpose, deleted as well: its settings, its locks and directories that are empty then."""
+"""What a logout leaves of a profile on purpose, deleted as well: its settings, its locks, directories that are empty then."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING
 
-from devicelogin import errors, private_files, secret_store, settings
+from devicelogin import private_files, secret_store, settings
 from devicelogin.client import signing_out
 from devicelogin.settings import paths as settings_paths
 
@@ -19,8 +19,14 @@ if TYPE_CHECKING:
 #: How long do we wait for a sign-in of that profile that is running (seconds)?
 WAIT_SECONDS = 5.0
 
-#: Files of the state directory that have no secret and no name in `ProfilePaths` of their own, by their beginning.
-_BEGINNINGS = ("refused", "record", ".output", private_files.TEMPORARY_PREFIX)
+#: Our files in the state directory, but for the locks.
+_OURS = frozenset(
+    {"sign-in", "times", "provider", "login-needed", "login-needed-lock", "remote-login", "remote-login-lock"}
+)
+_OURS |= {"refused", "record", "record.damaged", "record-access"}
+
+#: How the names of the others begin: notes of `leftovers`, and half-written files.
+_BEGINNINGS = (".output-", private_files.TEMPORARY_PREFIX)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +51,15 @@ def purge(work: Workplace) -> Outcome:
         done = signing_out.logout(work)
         with secret_store.ProfileLock(paths):
             # The locks last, and held: who waits for one of them sees that it is gone, and makes a new one.
-            mine = [name for name in _names(paths.state) if name not in {"lock", "login-lock"} and _is_ours(name)]
+            mine = [
+                name
+                for name in settings_paths.names_in(paths.state)
+                if name not in {"lock", "login-lock"} and _is_ours(name)
+            ]
             files = [paths.profile_file, *(os.path.join(paths.state, name) for name in sorted(mine))]
             removed = [path for path in files if _has_removed(path)]
             removed += [path for path in (paths.login_lock, paths.lock) if _has_removed(path)]
-    left = tuple(os.path.join(paths.state, name) for name in sorted(_names(paths.state)))
+    left = tuple(os.path.join(paths.state, name) for name in sorted(settings_paths.names_in(paths.state)))
     for directory in _directories(paths):
         with contextlib.suppress(OSError):  # something is in it, or it was never there
             os.rmdir(directory)
@@ -60,13 +70,16 @@ def purge(work: Workplace) -> Outcome:
 def profile_names(places: settings.Places) -> tuple[str, ...]:
     """Return the names of all profiles of which anything is here, sorted."""
     names = set(places.profile_names())
-    names |= {name for name in _names(places.state) if os.path.lexists(os.path.join(places.state, name, "lock"))}
+    names |= {
+        name
+        for name in settings_paths.names_in(places.state)
+        if os.path.lexists(os.path.join(places.state, name, "lock"))
+    }
     return tuple(sorted(name for name in names if settings_paths.is_profile_name(name)))
 
 
 def _is_ours(name: str) -> bool:
-    known = {"sign-in", "times", "provider", "login-needed", "login-needed-lock", "remote-login", "remote-login-lock"}
-    return name in known or name.startswith(_BEGINNINGS)
+    return name in _OURS or name.startswith(_BEGINNINGS)
 
 
 def _has_removed(path: str) -> bool:
@@ -82,14 +95,3 @@ def _directories(paths: settings_paths.ProfilePaths) -> Iterator[str]:
     yield os.path.dirname(paths.key_file)
     places = paths.places
     yield from (directory for directory in (places.config, places.state, places.runtime) if directory is not None)
-
-
-def _names(directory: str) -> list[str]:
-    try:
-        return os.listdir(directory)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise errors.StoreUnusableError(
-            f"cannot read {directory}: {error.strerror}", hint=f"look at it: ls -ld {private_files.as_word(directory)}"
-        ) from error

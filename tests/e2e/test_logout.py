@@ -300,13 +300,15 @@ esac
 
 
 def test_a_purge_leaves_what_is_not_ours_and_names_it(box: sandbox.Box) -> None:
-    """A file that somebody put there stays, with its directory."""
+    """Files that somebody put there stay, with their directory, also those whose names begin as ours do."""
     box.login()
-    (box.state / "default" / "notes").write_text("mine")
+    mine = ["notes", "record.bak", "refused-by-me"]
+    for name in mine:
+        (box.state / "default" / name).write_text("mine")
     result = box.run("logout", "--purge")
     assert result.status == 0, result
-    assert everything(box) == ["state", "state/default", "state/default/notes"]
-    assert str(box.state / "default" / "notes") in result.err
+    assert everything(box) == ["state", "state/default", *(f"state/default/{name}" for name in mine)]
+    assert all(str(box.state / "default" / name) in result.err for name in mine)
 
 
 def test_a_purge_that_cannot_delete_the_secret_deletes_no_settings(box: sandbox.Box) -> None:
