@@ -219,14 +219,15 @@ def _replace(place: directories.Directory, name: str, content: bytes, check: Cal
         place.force()
 
 
-def try_out(directory: str, content: bytes, *, check: Callable[[bytes], None]) -> None:
-    """Write `content` into `directory`, hand `check` what was read back, and delete it. Raises as `replace` does."""
+def try_out(path: str, content: bytes, *, check: Callable[[bytes], None] = lambda _: None) -> None:
+    """Write `content` beside `path`, hand `check` what was read back, and delete it. Raises as `replace` does."""
+    directory = os.path.dirname(path)
     make_directory(directory)
     try:
         with _opened(directory) as place, _temporary(place, "probe", content) as temporary:
             check(_read_back(place, temporary))
     except OSError as error:
-        raise _failure("write", os.path.join(directory, "record"), error) from error
+        raise _failure("write", path, error) from error
 
 
 def _read_back(place: directories.Directory, name: str) -> bytes:

@@ -43,9 +43,7 @@ def check_room(work: Workplace, store: secret_store.SecretStore, old: models.Sig
 
 def try_profile(work: Workplace, chosen: resolve.Settings) -> None:
     """See that the profile could be written, before a person is asked. Raises StoreUnusableError or ConfigError."""
-    trial = f"{work.paths.profile_file}.trial"
-    private_files.replace(trial, b"")
-    private_files.remove(trial)
+    private_files.try_out(work.paths.profile_file, b"")
     try:
         "".join(str(value) for value in chosen.profile_changes().values()).encode()
     except UnicodeEncodeError:

@@ -83,7 +83,7 @@ class SealedFile:
         with self._plain_hints():
             self._check_typed()
             content, check = self._sealed(record)
-            private_files.try_out(self._paths.state, content, check=check)
+            private_files.try_out(self._path, content, check=check)
 
     def load(self) -> models.SecretRecord | None:
         """Return the saved record or None.
