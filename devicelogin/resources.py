@@ -16,6 +16,10 @@ OF_NO_RESOURCE = frozenset({"openid", "profile", "offline_access", "email"})
 #: What is the last part of the scope that stands for all that was consented to?
 DEFAULT = ".default"
 
+#: What is wrong with such a scope beside others of its API, and what to do.
+NOT_BESIDE_OTHERS = "stands for all that was consented to of its API"
+LEAVE_OUT = "leave it out, or leave out the other scopes of that API: Entra takes either"
+
 #: As what is Graph known in every tenant?
 _GRAPH_ID = "00000003-0000-0000-c000-000000000000"
 

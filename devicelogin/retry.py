@@ -30,8 +30,8 @@ TRIES = 10
 def pause(asked: float | None, failures: int, *, shortest: float = FLOOR, longest: float = LONGEST) -> float:
     """Return the seconds to wait after `failures` failures, of which the last came with a wish to wait `asked` seconds.
 
-    `shortest` doubles with every failure, up to `longest`. What a server asks for comes before that, but for less than a
-    second, which would only keep it busy.
+    `shortest` doubles with every failure, up to `longest`. What a server asks for comes first, unless it is less than a
+    second, which would only keep the server busy.
     """
     if asked is not None and asked >= FLOOR:
         return max(min(asked, CAP), shortest)

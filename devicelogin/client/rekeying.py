@@ -35,9 +35,8 @@ def rekey(work: Workplace, *, wait_seconds: float = moving.WAIT_SECONDS) -> Outc
     passphrase was chosen, TryLaterError where the profile is busy; the record then opens as it did before.
     """
     if not work.paths.is_there():
-        raise silent.not_signed_in(
-            work.paths
-        )  # no directory is made for a lock: the name may be a slip of the keyboard
+        # No directory is made for a lock where nothing is saved: the name may be a slip of the keyboard.
+        raise silent.not_signed_in(work.paths)
     with secret_store.ProfileLock(work.paths, path=work.paths.login_lock, wait_seconds=wait_seconds):
         found = _sealed(work, unfinished.read_settled(work))
         store = sealed_file.SealedFile(found.location, work.paths, supply=work.key_supply)

@@ -203,7 +203,7 @@ class GraphClient:
             raise redirects.too_many(host)
         if at_graph:
             return self._of_graph(answer, asked, url, token.scopes)
-        return _of_other(answer, is_signed=is_signed)
+        return self._of_other(answer, is_signed=is_signed)
 
     def _next(self, url: str, answer: http_session.StreamAnswer, *, was_at_graph: bool) -> str:
         """Return where `answer` sends us on to. Raises BadAnswerError where we do not go."""
@@ -254,9 +254,8 @@ class GraphClient:
             return TokenRejectedError(
                 self._host, challenges.read_claims(answer.headers.get("WWW-Authenticate")), refusal
             )
-        if status == 429 or (status >= 500 and status not in _LASTING):
-            wish = http_session.read_retry_after(answer.headers, self._timer.wall)
-            error = http_session.ServerBusyError(self._host, status, wish)
+        if _means_later(status):
+            error = self._busy(answer)
             error.detail, error.correlation_id = refusal.detail, refusal.request_id
             return error if asked.is_safe or status == 429 else http_session.in_doubt(error)
         said = f": {refusal.message}" if refusal.message else ""
@@ -266,6 +265,21 @@ class GraphClient:
             detail=refusal.detail,
             correlation_id=refusal.request_id,
         )
+
+    def _of_other(self, answer: http_session.StreamAnswer, *, is_signed: bool) -> GraphAnswer:
+        """Return the content that another host has. Raises what its refusal means."""
+        status = answer.status
+        if status < 300 or status == 304:
+            if not is_signed and speaker.is_page(answer.headers):
+                answer.close()
+                raise http_session.not_the_service(answer.host, status=status)
+            return _accepted(answer, answer.chunks())
+        with answer:
+            raise self._busy(answer) if _means_later(status) else redirects.refused(status, answer.host)
+
+    def _busy(self, answer: http_session.StreamAnswer) -> http_session.ServerBusyError:
+        wish = http_session.read_retry_after(answer.headers, self._timer.wall)
+        return http_session.ServerBusyError(answer.host, answer.status, wish)
 
 
 def _session(token: object, ca_file: str | None) -> http_session.HttpSession:
@@ -295,19 +309,8 @@ def _accepted(answer: http_session.StreamAnswer, chunks: Iterator[bytes]) -> Gra
     )
 
 
-def _of_other(answer: http_session.StreamAnswer, *, is_signed: bool) -> GraphAnswer:
-    """Return the content that another host has. Raises what its refusal means."""
-    status = answer.status
-    if status < 300 or status == 304:
-        if not is_signed and speaker.is_page(answer.headers):
-            answer.close()
-            raise http_session.not_the_service(answer.host, status=status)
-        return _accepted(answer, answer.chunks())
-    with answer:
-        if status == 429 or (status >= 500 and status not in _LASTING):
-            wish = http_session.read_retry_after(answer.headers, clock.SystemClock().wall)
-            raise http_session.ServerBusyError(answer.host, status, wish)
-        raise redirects.refused(status, answer.host)
+def _means_later(status: int) -> bool:
+    return status == 429 or (status >= 500 and status not in _LASTING)
 
 
 def _may_repeat(status: int, asked: _Asked) -> bool:

@@ -11,7 +11,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Self
 
-from devicelogin import clock, errors, models
+from devicelogin import clock, errors, models, retry
 from devicelogin.http_session import failures
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ _DEPTH_LIMIT = 40
 
 _PIECE = 65_536
 
-#: The longest pause that is honoured, and the longest that is believed to be meant, in seconds.
-_RETRY_LIMIT, _RETRY_BELIEVED = 3600.0, 86_400.0
+#: The longest pause that is believed to be meant, in seconds.
+_RETRY_BELIEVED = 86_400.0
 
 
 @models.record
@@ -239,4 +239,4 @@ def read_retry_after(headers: Mapping[str, str], wall: Callable[[], float]) -> f
             return None
         now = read_date(headers.get("Date"))
         seconds = moment - (wall() if now is None else now)
-    return min(seconds, _RETRY_LIMIT) if 0 <= seconds <= _RETRY_BELIEVED else None
+    return min(seconds, retry.CAP) if 0 <= seconds <= _RETRY_BELIEVED else None

@@ -76,11 +76,11 @@ class Settings:
     """Everything a command may want to know, checked.
 
     `authority_url` has no slash at its end; `is_oidc` tells an OpenID issuer from an Entra-shaped authority.
-    `authority_key` is `tenant`, `authority` or `oidc_issuer` and `authority_choice` what was written there. `scopes` are those of
-    one API, the profile's default resource; `also` are those of others (design decision D17). `added` is what `--scope` gave
-    at login. `graph_root`
-    None: to be derived at login. `min_valid` (seconds) None: derived from the token's lifetime. `bind` None: `machine`
-    where this machine has an identity. `notes` are sentences for the person who signs in.
+    `authority_key` is `tenant`, `authority` or `oidc_issuer` and `authority_choice` what was written there. `scopes` are
+    those of one API, the profile's default resource; `also` are those of others (design decision D17). `added` is what
+    `--scope` gave at login. `graph_root` None: to be derived at login. `min_valid` (seconds) None: derived from the
+    token's lifetime. `bind` None: `machine` where this machine has an identity. `notes` are sentences for the person who
+    signs in.
     """
 
     profile: str

@@ -150,10 +150,7 @@ def entra_scopes(given: object) -> tuple[str, ...]:
             )
     whole = resources.whole_beside_others(found)
     if whole is not None:
-        raise BadValueError(
-            f"{_shown(whole)} stands for all that was consented to of its API",
-            "leave it out, or leave out the other scopes of that API: Entra takes either",
-        )
+        raise BadValueError(f"{_shown(whole)} {resources.NOT_BESIDE_OTHERS}", resources.LEAVE_OUT)
     return found
 
 

@@ -46,7 +46,8 @@ _ASCII = str.maketrans({"\N{HORIZONTAL ELLIPSIS}": "~", "\N{REPLACEMENT CHARACTE
 _BEYOND = re.compile("[^\x00-\x7f\u2580\u2584\u2588]")
 
 
-# Colors and emphasis, the erasing of the line on which the cursor is, and links to https addresses in plain ASCII; then everything between them.
+# Colors and emphasis, the erasing of the line on which the cursor is, and links to https addresses in plain ASCII; then
+# everything between them.
 _OURS = re.compile(
     r"""(?P<ours> \x1b\[ (?: [017]? | 1;7 | 3[0-7] | 1;3[0-7] | 38;5;(?:16|231);48;5;(?:16|231) | 0;(?:7;)?37;40 ) m
       | \A\r | \x1b\[K
@@ -142,7 +143,7 @@ class Screen:
 
     @property
     def has_colours(self) -> bool:
-        """Tell whether emphasis is wanted: `NO_COLOR`, then `FORCE_COLOR`, `CLICOLOR=0`, then whether this is a capable terminal."""
+        """Tell whether emphasis is wanted: by `NO_COLOR`, `FORCE_COLOR`, `CLICOLOR=0`, then by what the terminal can do."""
         if self._environ.get("NO_COLOR"):
             return False
         if self._environ.get("FORCE_COLOR"):
@@ -183,7 +184,8 @@ class Screen:
         """Write `text` at once. Characters the encoding lacks become `?`.
 
         SECURITY: on a terminal, what could steer it becomes harmless, but for the sequences that we write ourselves; so
-        text that no caller has made printable cannot do more than change a color. Raises OSError, or ValueError for a closed stream, unless the screen is optional.
+        text that no caller has made printable cannot do more than change a color. Raises OSError, or ValueError for a
+        closed stream, unless the screen is optional.
         """
         if self.is_terminal:
             text = _OURS.sub(_guarded, text)

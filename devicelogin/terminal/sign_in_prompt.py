@@ -100,9 +100,9 @@ class SignInPrompt:
     ) -> None:
         """Show where to go, the code and who asks; again for a new code after one that expired.
 
-        The lines of `note_below`, words of our own, stand under it. Raises `BadAnswerError`, before anything is written, if the server's address is none to send a person to;
-        `OutputError` where it cannot be written: nobody waits for a code that was not shown. Whatever is written later
-        is optional.
+        The lines of `note_below`, words of our own, stand under it. Raises `BadAnswerError`, before anything is
+        written, if the server's address is none to send a person to; `OutputError` where it cannot be written: nobody
+        waits for a code that was not shown. Whatever is written later is optional.
         """
         self._erase()
         self._expires_in = 0.0

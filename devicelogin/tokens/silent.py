@@ -184,15 +184,14 @@ class SilentTokens:
         return refusals.Refusals(self._paths, self._cache.in_memory() or self._paths.state)
 
     def _check_resource(self, scopes: tuple[str, ...]) -> None:
-        """Raise UsageError where `scopes` belong to more than one API, or are all of one beside some of it; only Entra's have one (D17)."""
+        """Raise UsageError where `scopes`, of Entra, belong to several APIs or are all of one beside some of it (D17)."""
         if len(scopes) < 2 or self._graph_root is None:
             return
         found = resources.grouped(scopes, self._graph_root)
         whole = resources.whole_beside_others(scopes)
         if whole is not None:
             raise errors.UsageError(
-                f"{redaction.printable(whole)} stands for all that was consented to of its API",
-                hint="leave it out, or leave out the other scopes of that API: Entra takes either",
+                f"{redaction.printable(whole)} {resources.NOT_BESIDE_OTHERS}", hint=resources.LEAVE_OUT
             )
         if len(found) > 1:
             apis = " and ".join(resources.name(resource) for resource in found)

@@ -46,8 +46,9 @@ class Changed:
 def install(environ: Mapping[str, str], *, lingers: bool, spans: Sequence[str] = ()) -> Changed:
     """Install the job: as a timer where `lingers` (services go on without a session), else as a crontab line.
 
-    `spans` are the hours in which somebody may be asked from afar; the job's time is chosen within them. The other kind is taken away: the job is there once. What is installed as it should be stays untouched. Raises
-    ConfigError where neither is possible, with the line to install by hand.
+    `spans` are the hours in which somebody may be asked from afar; the job's time is chosen within them. The other kind
+    is taken away: the job is there once. What is installed as it should be stays untouched. Raises ConfigError where
+    neither is possible, with the line to install by hand.
     """
     job = jobs.job_of_this_program(environ)
     notes = tuple(
