@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -172,10 +173,12 @@ def test_the_code_arrives_on_the_clipboard_of_the_terminal(display, tmp_path, ar
         command = ["sh", "-c", f'tmux set -g {option} on && exec "$@"', "sh", *command]
     # xterm takes it only where its owner says so.
     allow = ["XTerm*allowWindowOps: true"]
-    with x_terminal.terminal(display, tmp_path, command, around=around, resources=allow) as environ:
-        silent = {"env": environ, "timeout": x_terminal.PATIENCE}
-        for selection in selections:
-            subprocess.run(["xclip", "-selection", selection, "-i"], input=b"before", check=True, **silent)
+    silent = {"env": {**os.environ, "DISPLAY": display}, "timeout": x_terminal.PATIENCE}
+    # Before the terminal begins: it asks for the selection as of the last event that it has seen, and an X server does not
+    # give to somebody what somebody else took after that.
+    for selection in selections:
+        subprocess.run(["xclip", "-selection", selection, "-i"], input=b"before", check=True, **silent)
+    with x_terminal.terminal(display, tmp_path, command, around=around, resources=allow):
         assert x_terminal.when_decoded(display, picture, ready) == [NEWER]
 
         def held() -> set[str]:
