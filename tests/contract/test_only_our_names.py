@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import pwd
 import stat
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import conftest
+import namespace
 import pytest
 import sandbox
 
@@ -181,6 +184,28 @@ def test_a_group_counts_as_others_unless_only_we_are_in_it(tmp_path: Path) -> No
         os.chown(tmp_path / "shared", 0, group)
         with pytest.raises(errors.ConfigError, match="others may write into"):
             settings.check_home_owner(environ)
+
+
+def test_a_group_with_a_member_whom_this_machine_does_not_know_counts_as_others(tmp_path: Path) -> None:
+    """A directory service may know the member, and let them sign in here."""
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o775)
+    for line in ("root:x:0:", "root:x:0:root", "root:x:0:root,someone-elsewhere"):
+        (tmp_path / "group").write_text(f"{line}\n")
+        before = namespace.mounting(
+            'chgrp 0 "$1" && mount --bind "$0" /etc/group && shift && exec "$@"',
+            tmp_path / "group",
+            tmp_path / "shared",
+        )
+        program = (
+            "import sys; from devicelogin import settings; settings.check_home_owner({'DEVICELOGIN_HOME': sys.argv[1]})"
+        )
+        command = [*before, sys.executable, "-c", program, f"{tmp_path}/shared/home"]
+        ended = subprocess.run(command, cwd=sandbox.ROOT, capture_output=True, text=True, check=False)
+        assert ("others may write into" in ended.stderr, ended.returncode) == (
+            ("elsewhere" in line),
+            int("elsewhere" in line),
+        ), ended.stderr
 
 
 def test_a_cached_token_of_the_future_is_not_served(box: sandbox.Box) -> None:

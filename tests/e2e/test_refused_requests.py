@@ -213,7 +213,12 @@ def test_a_new_sign_in_and_an_edit_of_the_profile_make_a_refusal_void(box: sandb
         profile.write("min_valid = 400\n")
     box.run("token", "--scope", "Calendars.Read")
     assert box.emulator.count("refresh") == 2
+    file = box.runtime / "default" / access_cache.REFUSED
+    refused = file.read_text()
     box.sign_in()
+    # As if it had not been deleted with the cached tokens: where there is no memory for them it lies elsewhere.
+    file.write_text(refused)
+    file.chmod(0o600)
     box.run("token", "--scope", "Calendars.Read")
     assert box.emulator.count("refresh") == 3
 

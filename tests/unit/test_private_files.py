@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import conftest
 import pytest
 
-from devicelogin import errors, private_files
+from devicelogin import directories, errors, private_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -369,6 +369,35 @@ def test_sweep_takes_what_a_crash_left_and_nothing_else(path: str) -> None:
     assert os.listdir(directory) == ["ours"]
     assert private_files.read(path) == b"old"
     private_files.sweep(f"{directory}/none")
+
+
+@needs_root
+def test_sweep_leaves_what_belongs_to_somebody_else(path: str) -> None:
+    """Beside the file of a caller, in a directory that others share, a half-written file of that name may be theirs."""
+    theirs = f"{os.path.dirname(path)}/.new-ours-0123456789ab"
+    Path(theirs).touch()
+    os.chown(theirs, 12345, 12345)
+    private_files.sweep(os.path.dirname(path))
+    private_files.sweep_beside(path)
+    assert os.path.exists(theirs)
+
+
+@pytest.mark.parametrize(
+    "delete", [private_files.remove, lambda path: private_files.remove_ours(os.path.dirname(path), bool)]
+)
+def test_nothing_is_deleted_where_others_may_write(path: str, delete: Callable[[str], None]) -> None:
+    """What has the name of a file of ours there may be anybody's."""
+    os.chmod(os.path.dirname(path), 0o777)
+    with pytest.raises(errors.ConfigError, match="others may write into"):
+        delete(path)
+    assert os.path.exists(path)
+
+
+@pytest.mark.parametrize(("owner", "is_open"), [(0, False), (12345, True)])
+def test_a_mount_point_that_all_may_write_into_is_private_if_it_is_that_of_root(owner: int, *, is_open: bool) -> None:
+    """A container's volume is: nobody else is in there. One that a user has mounted is that user's."""
+    facts = os.stat_result((stat.S_IFDIR | 0o777, 1, 1, 2, owner, 0, 0, 0, 0, 0))
+    assert directories.is_open_to_others("/", facts) is is_open
 
 
 def test_sweep_leaves_what_somebody_is_writing(path: str) -> None:
