@@ -26,7 +26,7 @@ _JSON = tuple(b'{["-0123456789tfn')
 _BOM = b"\xef\xbb\xbf"
 
 #: Which refusals do filters send, in whatever words? Graph says in JSON what it refuses.
-_OF_FILTERS = frozenset({403, 407, 451})
+_OF_FILTERS = frozenset({403, 451})
 
 #: Which statuses have no body?
 _EMPTY = frozenset({204, 205, 304})
