@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from devicelogin import errors, graph, http_session, models
+from devicelogin import errors, graph, http_session, models, redaction
 from devicelogin.emulator import Emulator, Fault
 
 if TYPE_CHECKING:
@@ -341,6 +341,8 @@ def test_the_address_of_content_is_shown_nowhere(
             list(trusting.request("GET", "me/drive/items/1/content", max_wait=0).chunks)
         assert f"{elsewhere.host}:{elsewhere.port}" in caught.value.message
         assert "canary" not in f"{caught.value.as_json()}{caplog.text}".lower()
+    # And whoever else would repeat it: both of its parts are secrets from then on.
+    assert redaction.redacted("/y4mCanary/file tempauth=canary") == "[redacted] [redacted]"
 
 
 def test_a_refusal_of_another_host_says_nothing_about_permissions(
@@ -727,7 +729,7 @@ def test_max_wait_counts_the_requests_and_the_last_answer_is_the_error(
         (Fault.text("blocked by the filter", status=403), "me"),
         (Fault.text("", status=403), "me"),
         (Fault.json(["blocked"], status=403), "me"),
-        (Fault.text("sign in to the proxy", status=407), "me"),
+        (Fault.json({"error": "sign in to the proxy"}, status=407), "me"),
         (Fault.text("blocked", status=451), "me"),
         (Fault.content(b"<!-- x --><html>", content_type="application/octet-stream"), "me"),
         (Fault.content(b"<?xml version='1.0'?><blocked/>", content_type="application/xml"), "me/messages"),

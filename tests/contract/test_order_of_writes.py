@@ -123,12 +123,13 @@ def test_a_move_deletes_the_old_copy_when_the_new_one_is_safe(
 
 
 def test_what_a_logout_deletes_stays_deleted_after_a_power_cut(box: sandbox.Box, commands: file_calls.Commands) -> None:
-    """No secret comes back with the power; and the trace goes last, for it alone tells where a secret may be."""
+    """The refresh token goes first, and does not come back with the power; the trace, which tells where it may be, last."""
     box.login()
     gone = deleted(run(commands, "logout"))
     state = box.state / "default"
     kept = {str(state / "record"), str(box.config / "keys" / "default.key"), str(state / "sign-in")}
     assert kept <= gone.keys()
+    assert gone[str(state / "record")] == min(gone.values())
     assert max(gone[name] for name in kept) == gone[str(state / "sign-in")]
 
 

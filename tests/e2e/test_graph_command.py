@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import signal
@@ -16,6 +17,8 @@ from typing import Any
 import pytest
 import sandbox
 
+from devicelogin import errors, secret_store
+from devicelogin.client import graph_access
 from devicelogin.emulator import Emulator, Fault
 
 #: A program of somebody else, which knows only what the README says.
@@ -162,6 +165,20 @@ def test_a_retry_after_of_zero_is_no_reason_to_ask_a_thousand_times(box: sandbox
     assert box.emulator.count("me") <= 8
     assert "detail: HTTP 429, TooManyRequests, request-id canary-id" in result.err
     assert "no answer" not in result.err
+
+
+def test_a_sign_in_that_comes_in_the_middle_of_a_call_lends_it_no_token(box: sandbox.Box) -> None:
+    """SECURITY: its token is not sent to the Graph of the one before."""
+    box.sign_in()
+    work = box.workplace()
+    with graph_access.graph_client(work) as calls:
+        assert calls.request("GET", "me").status == 200
+        other = dataclasses.replace(box.trace(), graph_root="https://graph.example.org")
+        secret_store.write_sign_in(work.paths, other)
+        with pytest.raises(errors.ConfigError) as caught:
+            calls.request("GET", "me")
+    assert caught.value.code == "sign_in_replaced"
+    assert box.emulator.count("me") == 1
 
 
 def test_a_program_reaches_graph_as_the_command_does(box: sandbox.Box) -> None:

@@ -302,6 +302,22 @@ def test_what_a_proxy_refuses_is_not_remembered(box: sandbox.Box) -> None:
     assert box.access_token(force=True).token
 
 
+def test_what_no_server_refused_is_not_remembered(box: sandbox.Box) -> None:
+    """Certificates that cannot be read are the environment of one call; the next one has another."""
+    box.sign_in()
+    work, nothing = box.workplace(), str(box.home / "nothing")
+    tokens = silent.SilentTokens(
+        work.paths,
+        cache=work.token_cache(work.settings()),
+        open_store=work.open_store,
+        check=lambda _: None,
+        refresh=lambda *_, **__: http_session.HttpSession(environ={}, ca_file=nothing),
+    )
+    with pytest.raises(errors.ConfigError, match="cannot be read as certificates"):
+        tokens.access_token(silent.Wish(force=True))
+    assert box.access_token(force=True).token
+
+
 def test_what_the_provider_calls_a_loop_is_not_gone_on_with(box: sandbox.Box) -> None:
     """Entra's loop detection (AADSTS50196) lasts as long as the requests go on: jobs that wait and call again make one a minute."""
     box.sign_in()

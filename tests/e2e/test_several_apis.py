@@ -170,6 +170,21 @@ def test_two_people_in_one_first_sign_in_save_nothing(box: sandbox.Box) -> None:
     assert box.run("status", "--check").status == 4
 
 
+def test_another_persons_answer_to_the_silent_request_for_an_api_saves_nothing(box: sandbox.Box) -> None:
+    """D7: nobody is asked for that API, so the ID token of the refresh says whose tokens these are."""
+
+    def turned() -> Iterator[Fault]:
+        box.emulator.id_token_fault = "wrong_subject"
+        yield from ()
+
+    box.emulator.script("refresh", turned())
+    box.emulator.approve_next()
+    result = box.run("login", *box.app(), "--scope", "User.Read", "--scope", f"{BOARD}/Read")
+    assert result.status == 76, result
+    assert "another person's token" in result.err
+    assert not (box.state / "default" / "record").exists()
+
+
 def test_an_api_of_the_profile_that_is_blocked_keeps_nobody_from_the_others(box: sandbox.Box) -> None:
     """It is left out and said; what somebody asks for just now ends the command with its reason instead."""
     box.sign_in()

@@ -26,7 +26,7 @@ from sealing import (
 )
 
 from devicelogin import errors, models, secret_store
-from devicelogin.secret_store import key_sources, sealed_file
+from devicelogin.secret_store import key_sources, sealed_file, stretching
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 
@@ -191,6 +191,16 @@ def test_one_command_stretches_once(tmp_path: Path, key: str) -> None:
             store.save(RECORD)
             assert store.load() == RECORD
         assert len(supply.derived) == 1
+
+
+def test_a_header_that_says_a_cheaper_guess_does_not_make_the_next_one_cheap() -> None:
+    """What is sealed anew costs what a new record costs, whatever the one before did."""
+    supply = key_sources.KeySupply({})
+    dear = stretching.fresh()
+    stretching.keep({**dear, "n": stretching.COST["n"] // 2}, supply)
+    assert supply.parameters is None
+    stretching.keep(dear, supply)
+    assert supply.parameters == dear
 
 
 def test_each_source_says_what_it_protects_from(tmp_path: Path) -> None:
