@@ -371,6 +371,20 @@ def test_sweep_takes_what_a_crash_left_and_nothing_else(path: str) -> None:
     private_files.sweep(f"{directory}/none")
 
 
+def test_a_directory_that_may_be_written_into_and_not_listed_takes_a_file(path: str) -> None:
+    """As a drop box does, for an output file; root may list every directory, so this is for ordinary users."""
+    directory = Path(path).parent
+    directory.chmod(0o300)
+    try:
+        private_files.replace_beside(path, b"new")
+        private_files.replace(path, b"newer")
+        private_files.sweep_beside(path)
+    finally:
+        directory.chmod(0o700)
+    assert os.listdir(directory) == ["ours"]
+    assert private_files.read(path) == b"newer"
+
+
 @needs_root
 def test_sweep_leaves_what_belongs_to_somebody_else(path: str) -> None:
     """Beside the file of a caller, in a directory that others share, a half-written file of that name may be theirs."""
