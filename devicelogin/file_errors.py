@@ -49,6 +49,7 @@ def _way_out(path: str, error: OSError) -> str:
         errno.EMFILE: "look at the limits of this session: ulimit -a",
         errno.ENFILE: "look at the limits of this machine: sysctl fs.file-nr",
         errno.ENOMEM: "look at the memory of this machine: free -h",
+        errno.ENOBUFS: "look at the memory of this machine: free -h",
     }
     return hints.get(error.errno or 0, f"look at the disk: df -h {directory}; dmesg")
 
