@@ -12,7 +12,7 @@ import pytest
 import sandbox
 
 import devicelogin
-from devicelogin import clock, errors
+from devicelogin import errors
 from devicelogin.client import observing, signing_in
 from devicelogin.emulator import Fault, Resource
 
@@ -38,19 +38,6 @@ def box() -> Iterator[sandbox.Box]:
     }
     with sandbox.opened(interval=1, resources=resources) as opened:
         yield opened
-
-
-class Later(clock.SystemClock):
-    """A clock on which waiting takes no time."""
-
-    def __init__(self) -> None:
-        self._ahead = 0.0
-
-    def boot(self) -> float:
-        return super().boot() + self._ahead
-
-    def sleep(self, seconds: float) -> None:
-        self._ahead += seconds
 
 
 def profile(box: sandbox.Box) -> dict[str, Any]:
@@ -215,7 +202,7 @@ def test_a_server_that_stumbles_after_an_approval_costs_none(box: sandbox.Box) -
 
 def test_each_code_has_a_time_of_its_own_to_be_requested_in(box: sandbox.Box) -> None:
     """A person takes minutes for the first approval; a server that stumbles before the second code is asked again."""
-    timer = Later()
+    timer = sandbox.HurriedClock()
     for _ in range(2):
         box.emulator.approve_next()
     box.emulator.script("devicecode", [None, Fault.status(503)])
