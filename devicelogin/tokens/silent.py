@@ -117,6 +117,7 @@ class SilentTokens:
         if self._turn is None and not _exists(self._paths.sign_in):
             # Where nothing is saved, no directory is made for a lock: the name may be a slip of the keyboard.
             self._paths.check_directories()
+            self._sweep()
             raise not_signed_in(self._paths)
         turn = self._take_turn(wish)
         while turn.is_refused:
@@ -230,8 +231,14 @@ class SilentTokens:
         self._cache.write(entry)
         return _token(entry, warnings + _shortness(entry, wish))
 
+    def _sweep(self) -> None:
+        """Delete what a login or a move that was killed may have left: half of a record or of a key."""
+        for directory in (self._paths.state, os.path.dirname(self._paths.key_file)):
+            private_files.sweep(directory)
+
     def _load(self) -> tuple[secret_store.SecretStore, models.SecretRecord, secret_store.SavedSignIn]:
         """Return the store, the record and what it says. Raises LoginRequiredError where nothing is saved."""
+        self._sweep()
         trace = secret_store.read_sign_in(self._paths)
         if trace is None:
             raise not_signed_in(self._paths)
@@ -253,7 +260,6 @@ class SilentTokens:
                 secret_store.write_sign_in(self._paths, found)
             return store, record, saved
         gone = not_signed_in(self._paths)
-        private_files.sweep(self._paths.state)  # where a login that was killed may have left half of a record
         if trace.state == "saved":
             self._note_refusal(0, gone)  # else `status` would go on saying that all is well
         raise gone
