@@ -11,7 +11,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from devicelogin import private_files
+from devicelogin import private_files, secret_store
 from devicelogin.tokens import access_cache
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ _NOTE = ".output"
 
 def sweep(paths: settings_paths.ProfilePaths) -> None:
     """Delete what killed commands of this profile have left, anywhere. Never raises: what cannot be deleted stays."""
-    for directory in (paths.state, os.path.dirname(paths.key_file), paths.places.config):
-        private_files.sweep(directory)
+    secret_store.sweep(paths)
+    private_files.sweep(paths.places.config)
     cache = paths.usable_cache()
     if cache is not None:
         private_files.sweep(cache, access_cache.is_file_name)

@@ -14,7 +14,7 @@ Names resolve on first use: who only waits for the lock imports neither stores n
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from devicelogin.secret_store.key_file import remove_key
+    from devicelogin.secret_store.key_file import remove_key, sweep
     from devicelogin.secret_store.key_sources import KeySupply
     from devicelogin.secret_store.keyring_store import is_of_keyring
     from devicelogin.secret_store.lock import WAIT_SECONDS, ProfileLock, held_descriptors
@@ -54,6 +54,7 @@ _HOMES = {
     "remove_set_aside": "record_files",
     "remove_sign_in": "sign_in",
     "set_aside": "record_files",
+    "sweep": "key_file",
     "unpack_record": "record",
     "write_sign_in": "sign_in",
     "write_times": "sign_in",
@@ -81,6 +82,7 @@ __all__ = [
     "remove_set_aside",
     "remove_sign_in",
     "set_aside",
+    "sweep",
     "unpack_record",
     "write_sign_in",
     "write_times",

@@ -114,6 +114,12 @@ def remove_key(paths: settings_paths.ProfilePaths) -> None:
     private_files.sweep(os.path.dirname(paths.key_file))
 
 
+def sweep(paths: settings_paths.ProfilePaths) -> None:
+    """Delete what a login or a move that was killed may have left: half of a record or of a key. Never raises."""
+    for directory in (paths.state, os.path.dirname(paths.key_file)):
+        private_files.sweep(directory)
+
+
 def _next(paths: settings_paths.ProfilePaths) -> str:
     """Return the file of a key that is to take the place of the present one."""
     return f"{paths.key_file}.next"

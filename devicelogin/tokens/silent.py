@@ -14,7 +14,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from devicelogin import clock, errors, explain, hints, models, private_files, redaction, resources, secret_store
+from devicelogin import clock, errors, explain, hints, models, redaction, resources, secret_store
 from devicelogin.tokens import access_cache, cache_directory, refusals, single_flight
 from devicelogin.tokens import turn as turns
 
@@ -117,7 +117,7 @@ class SilentTokens:
         if self._turn is None and not _exists(self._paths.sign_in):
             # Where nothing is saved, no directory is made for a lock: the name may be a slip of the keyboard.
             self._paths.check_directories()
-            self._sweep()
+            secret_store.sweep(self._paths)
             raise not_signed_in(self._paths)
         turn = self._take_turn(wish)
         while turn.is_refused:
@@ -231,14 +231,9 @@ class SilentTokens:
         self._cache.write(entry)
         return _token(entry, warnings + _shortness(entry, wish))
 
-    def _sweep(self) -> None:
-        """Delete what a login or a move that was killed may have left: half of a record or of a key."""
-        for directory in (self._paths.state, os.path.dirname(self._paths.key_file)):
-            private_files.sweep(directory)
-
     def _load(self) -> tuple[secret_store.SecretStore, models.SecretRecord, secret_store.SavedSignIn]:
         """Return the store, the record and what it says. Raises LoginRequiredError where nothing is saved."""
-        self._sweep()
+        secret_store.sweep(self._paths)
         trace = secret_store.read_sign_in(self._paths)
         if trace is None:
             raise not_signed_in(self._paths)
