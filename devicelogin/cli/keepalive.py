@@ -232,7 +232,7 @@ def _shown(jobs: Sequence[schedule.Installed], last: keep_alive_record.LastRun |
             facts.append(("warning", job.remark))
     if not jobs:
         facts.append(("installed", "no; to install it: devicelogin keepalive install"))
-    facts.append(("last run", "never, as far as is known" if last is None else f"{_local(last.at)}: {_outcomes(last)}"))
+    facts.append(("last run", "none is recorded" if last is None else f"{_local(last.at)}: {_outcomes(last)}"))
     for name, noted in () if last is None else last.profiles.items():
         if noted.exit_code:
             facts.append(("failed", f"profile {name} ({noted.exit_code}): {noted.message}"))

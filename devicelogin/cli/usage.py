@@ -70,7 +70,10 @@ def nearest(wrong: str, names: Iterable[str]) -> str | None:
     import difflib
 
     plain = {name.replace("-", "").lower(): name for name in names}
-    found = difflib.get_close_matches(wrong.replace("-", "").lower(), plain, n=1, cutoff=_ALIKE)
+    typed = wrong.replace("-", "").lower()
+    # Two letters in the wrong order: difflib finds a short word with such a slip too unlike.
+    swapped = (typed[:at] + typed[at + 1] + typed[at] + typed[at + 2 :] for at in range(len(typed) - 1))
+    found = [word for word in swapped if word in plain] or difflib.get_close_matches(typed, plain, n=1, cutoff=_ALIKE)
     return plain[found[0]] if found else None
 
 

@@ -337,7 +337,7 @@ def test_what_is_installed_is_shown(box: sandbox.Box) -> None:
     nothing = machine.run("keepalive", "show")
     assert (nothing.status, nothing.out.splitlines()) == (
         0,
-        ["installed  no; to install it: devicelogin keepalive install", "last run   never, as far as is known"],
+        ["installed  no; to install it: devicelogin keepalive install", "last run   none is recorded"],
     )
     assert machine.run("keepalive", "install").status == 0
     box.state.mkdir(mode=0o700, parents=True, exist_ok=True)  # a run makes nothing where nothing is, not even a note

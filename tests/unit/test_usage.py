@@ -203,6 +203,7 @@ GRAPH = [
     ("GET '/me/messages?=subject&=5'", "'/users?$top=1'"),
     ("'https://graph.microsoft.com/v1.0/users?=1'", "'/users?$top=1'"),
     ("GETT me", "devicelogin graph GET me"),
+    ("GTE me", "devicelogin graph GET me"),
     ("PSOT /me/sendMail", "devicelogin graph POST /me/sendMail"),
     ("me GET", "devicelogin graph GET me"),
     ("/me/messages/1 delete", "devicelogin graph DELETE /me/messages/1"),
