@@ -89,7 +89,7 @@ def _cron(sign_in: models.SignIn, work: client.Workplace) -> str:
         return f"{why[:1].upper()}{why[1:]}; devicelogin token works without a person."
     who = "Cron" if found.name == "cron" else "A systemd timer"
     ca_file = work.settings().ca_file.value
-    lack = _lack_of_jobs(by_cron=found.name == "cron", has_ca_file=ca_file is not None)
+    lack = _lack_of_jobs(by_cron=found.name == "cron", ca_file=ca_file)
     if lack is not None:
         return f"{who} {lack}: {find_out}"
     outlooks = durability.of_sign_in(sign_in, work.paths, os.environ, ca_file=ca_file)
@@ -99,21 +99,20 @@ def _cron(sign_in: models.SignIn, work: client.Workplace) -> str:
     return f"{who} can use it." if found.remark is None else f"{who} can use it, but {found.remark}."
 
 
-def _lack_of_jobs(*, by_cron: bool, has_ca_file: bool) -> str | None:
+def _lack_of_jobs(*, by_cron: bool, ca_file: str | None) -> str | None:
     """Return what keeps a job from doing as this session does: it looks elsewhere, or has no proxy; None for nothing."""
     from devicelogin.doctor import crontab
-    from devicelogin.http_session import proxies
 
     job = user_session.cron_environment()
-    if by_cron and (crontab.missing_places(os.environ, job) or crontab.missing_others(os.environ, job)):
+    if by_cron and (
+        crontab.missing_places(os.environ, job) or crontab.missing_others(os.environ, job, ca_file=ca_file)
+    ):
         job = crontab.environment()  # the crontab may have the lines; only now is it worth reading
     if crontab.missing_places(os.environ, job):
         return "looks for it elsewhere"
-    idle = {"no_proxy", "NO_PROXY"} if proxies.variable(os.environ) is None else set()
-    idle |= {"REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"} if has_ca_file else set()
-    names = [line.partition("=")[0] for line in crontab.missing_others(os.environ, job)]
+    names = [line.partition("=")[0] for line in crontab.missing_others(os.environ, job, ca_file=ca_file)]
     # What `login` takes from its own variables is in the profile now.
-    lacking = next((name for name in names if name not in idle and not name.startswith("DEVICELOGIN_")), None)
+    lacking = next((name for name in names if not name.startswith("DEVICELOGIN_")), None)
     return None if lacking is None else f"lacks this session's {lacking}"
 
 

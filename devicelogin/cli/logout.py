@@ -14,6 +14,8 @@ from devicelogin.client import purging, signing_out
 from devicelogin.tokens import silent
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from devicelogin.cli.invocation import Invocation
     from devicelogin.client.signing_out import Outcome
 
@@ -60,8 +62,8 @@ def command(invocation: Invocation, *, every: bool, purge: bool) -> None:
         output.say("devicelogin: nobody was signed in")
     if failed is not None:
         raise failed
-    if purge and not invocation.quiet:
-        _tell_of_job(invocation)
+    if purge and not purging.profile_names(invocation.places()):
+        _end_daily_job(invocation)
 
 
 def _names(invocation: Invocation, *, purge: bool) -> tuple[str, ...]:
@@ -70,18 +72,23 @@ def _names(invocation: Invocation, *, purge: bool) -> tuple[str, ...]:
 
 
 def _tell_purged(done: purging.Outcome, *, quiet: bool) -> None:
-    for path in () if quiet else done.removed:
-        output.say(f"devicelogin: removed: {redaction.printable(path)}")
+    _tell_removed(done.removed, quiet=quiet)
     for path in done.left:
         output.say(f"devicelogin: note: left, because it is not ours: {redaction.printable(path)}")
 
 
-def _tell_of_job(invocation: Invocation) -> None:
-    """Name the daily job that is left where no profile is left for it."""
-    if invocation.places().profile_names():
-        return
-    from devicelogin.unattended import schedule  # only a purge asks for it
+def _tell_removed(paths: Iterable[str], *, quiet: bool) -> None:
+    for path in () if quiet else paths:
+        output.say(f"devicelogin: removed: {redaction.printable(path)}")
 
+
+def _end_daily_job(invocation: Invocation) -> None:
+    """Delete the notes of the daily job, for which no profile is left, and name it where it is installed."""
+    from devicelogin.unattended import keep_alive, schedule  # only a purge asks for them
+
+    _tell_removed(keep_alive.forget(invocation.places()), quiet=invocation.quiet)
+    if invocation.quiet:
+        return
     if schedule.installed(os.environ, lingers=user_session.has_lasting_timers()):
         output.say(
             "devicelogin: note: no profile is left here, but the daily keepalive is still installed "

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from devicelogin import child_process, errors, redaction, settings, user_session
+from devicelogin.http_session import proxies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,9 +68,19 @@ def missing_places(environ: Mapping[str, str], job: Mapping[str, str] | None = N
     return lines
 
 
-def missing_others(environ: Mapping[str, str], job: Mapping[str, str]) -> list[str]:
-    """Return the lines for a crontab without which a job goes another way to the network, or has other settings."""
-    return [_line(name, environ[name]) for name in _OTHERS if environ.get(name) and environ[name] != job.get(name)]
+def missing_others(environ: Mapping[str, str], job: Mapping[str, str], *, ca_file: str | None) -> list[str]:
+    """Return the lines for a crontab without which a job goes another way to the network, or has other settings.
+
+    `ca_file` is the job's setting, before which no other variable that names certificates counts.
+    """
+    idle = set() if ca_file is None else {"REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}
+    if proxies.variable(environ) is None:
+        idle |= {"no_proxy", "NO_PROXY"}
+    return [
+        _line(name, environ[name])
+        for name in _OTHERS
+        if environ.get(name) and environ[name] != job.get(name) and name not in idle
+    ]
 
 
 def command(job: Mapping[str, str]) -> str | None:

@@ -91,7 +91,7 @@ def rehearse(profile: str, environ: Mapping[str, str], *, force_refresh: bool) -
     )
     return Rehearsal(
         answers=(now, *run.later(now)),
-        missing=(*run.lost, *crontab.missing_others(environ, job)),
+        missing=(*run.lost, *crontab.missing_others(environ, job, ca_file=run.ca_file())),
         program=crontab.command(job),
         scheduler=found,
     )
@@ -121,6 +121,13 @@ class _Run:
             return None
         who = redaction.printable(found.account.username, limit=80)
         return self._no(f"another sign-in is saved, that of {who}", None, errors.ConfigError.exit_code)
+
+    def ca_file(self) -> str | None:
+        """Return the certificates that the job's settings name; None also where these cannot be read, which `now` tells."""
+        try:
+            return resolve.resolve(self._paths, {}, self._job, for_login=False).ca_file.value
+        except errors.DeviceLoginError:
+            return None
 
     def now(self, *, force_refresh: bool) -> Answer:
         """Return whether a token comes out; one from the cache counts only if the saved sign-in can be read as well."""

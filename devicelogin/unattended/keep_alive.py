@@ -6,6 +6,7 @@ at all.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
@@ -13,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from devicelogin import clock, errors, secret_store
+from devicelogin import clock, errors, private_files, secret_store
 from devicelogin.client import reporting
 from devicelogin.tokens import silent
 from devicelogin.unattended import keep_alive_record, login_needed
@@ -140,7 +141,31 @@ def is_due(times: models.Times | None, *, older_than: float, now: float) -> bool
 
 def run_lock(places: settings_paths.Places) -> secret_store.ProfileLock:
     """Return the lock under which one run works at a time; it stops no refresh."""
-    return secret_store.ProfileLock(places.of("keepalive"), path=os.path.join(places.state, ".keepalive-lock"))
+    return secret_store.ProfileLock(places.of("keepalive"), path=_run_lock_file(places))
+
+
+def _run_lock_file(places: settings_paths.Places) -> str:
+    return os.path.join(places.state, ".keepalive-lock")
+
+
+def forget(places: settings_paths.Places) -> tuple[str, ...]:
+    """Delete what the runs have left, for when no profile is left; return the paths. A run that is going on keeps its own.
+
+    Raises StoreUnusableError where a file stays.
+    """
+    mine = [path for path in (keep_alive_record.path(places), _run_lock_file(places)) if os.path.lexists(path)]
+    lock = run_lock(places)
+    if not mine or not lock.try_acquire():
+        return ()
+    try:
+        for path in mine:
+            private_files.remove(path)
+    finally:
+        lock.release()
+    with contextlib.suppress(OSError):  # something else is in it
+        os.rmdir(places.state)
+        mine.append(places.state)
+    return tuple(mine)
 
 
 def worst(results: Sequence[Result]) -> int:

@@ -45,13 +45,13 @@ class LastRun:
 def write(places: settings_paths.Places, run: LastRun) -> None:
     """Replace the note. Raises StoreUnusableError where it cannot be written."""
     text = json.dumps({"format_version": _FORMAT_VERSION, **asdict(run)}, indent=1)
-    private_files.replace(_path(places), (text + "\n").encode("ascii"))
+    private_files.replace(path(places), (text + "\n").encode("ascii"))
 
 
 def read(places: settings_paths.Places) -> LastRun | None:
     """Return the note of the last run; None where none ran or nobody can tell."""
     try:
-        content = private_files.read(_path(places))
+        content = private_files.read(path(places))
         data = json.loads(content or b"{}")
         at = data["at"]
         if data["format_version"] > _FORMAT_VERSION or not isinstance(at, int) or not 0 <= at < _TOO_LATE:
@@ -68,6 +68,7 @@ def _noted(data: Mapping[str, object]) -> Noted:
     return Noted(outcome=str(data["outcome"]), exit_code=exit_code, message=message)
 
 
-def _path(places: settings_paths.Places) -> str:
+def path(places: settings_paths.Places) -> str:
+    """Return the file of the note."""
     # No profile's name begins with a dot, so none is in its way.
     return os.path.join(places.state, ".keepalive")

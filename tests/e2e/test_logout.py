@@ -240,6 +240,8 @@ def test_a_purge_leaves_nothing_of_a_profile_and_says_what_it_removed(box: sandb
     for path in (box.config / "default.toml", box.state / "default", box.state / "default" / "lock"):
         assert f"devicelogin: removed: {path}\n" in result.err
     assert box.run("token", "--profile", "work", "--force-refresh").status == 0
+    assert box.run("keepalive").status == 0
+    assert (box.state / ".keepalive").exists()
     assert box.run("logout", "--purge", "--all").status == 0
     assert everything(box) == []
     assert box.run("logout", "--purge").status == 0, "safe to repeat"

@@ -146,6 +146,7 @@ def test_a_way_out_that_cron_lacks_is_told_at_the_end_of_a_sign_in(box: sandbox.
     assert "Cron can use it" in box.login().err
     box.variables |= {"REQUESTS_CA_BUNDLE": box.emulator.ca_file, "no_proxy": "127.0.0.1"}
     assert "Cron can use it" in box.login().err
+    assert "REQUESTS_CA_BUNDLE" not in box.run("doctor", "--as-cron").err
     box.variables |= {"https_proxy": "http://127.0.0.1:9"}
     said = box.login().err
     assert "Cron lacks this session's https_proxy: devicelogin doctor --as-cron" in said
