@@ -64,6 +64,7 @@ def test_the_script_takes_a_picture_of_a_sign_in(tmp_path: Path) -> None:
     need("unshare", "mount", "ip", "Xvfb", "xterm", "tmux", "import", "convert", "zbarimg")
     need(*(path for path in x_terminal.FONT_FILES[:1] if not Path(path).exists()))
     namespace.words("net")
+    namespace.words("mount")
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     done = subprocess.run(
