@@ -202,7 +202,8 @@ class GraphClient:
         else:
             raise redirects.too_many(host)
         if at_graph:
-            return self._of_graph(answer, asked, url, token.scopes)
+            # A program's own source, such as a credential of Azure's SDK, need not say what its tokens permit.
+            return self._of_graph(answer, asked, url, getattr(token, "scopes", ()))
         return self._of_other(answer, is_signed=is_signed)
 
     def _next(self, url: str, answer: http_session.StreamAnswer, *, was_at_graph: bool) -> str:

@@ -9,9 +9,10 @@ import itertools
 import json
 import re
 import time
+import types
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -804,6 +805,18 @@ def test_a_refused_token_is_renewed_once_by_itself(
         emulator.script("me", script)
         with pytest.raises(graph.TokenRejectedError):
             client.request("GET", "me")
+
+
+def test_a_token_of_another_library_need_only_have_its_text(
+    emulator: Emulator, session: http_session.HttpSession, token: str
+) -> None:
+    """As that of Azure's SDK, which knows no scopes; a refusal is told all the same."""
+    source: Any = lambda: types.SimpleNamespace(token=token, expires_on=0)  # noqa: E731
+    client = graph.GraphClient(source, emulator.graph_root, session=session)
+    client.request("GET", "me").close()
+    emulator.script("me", [_graph_error(403, "Forbidden", "no")])
+    with pytest.raises(errors.DeviceLoginError):
+        client.request("GET", "me")
 
 
 @pytest.mark.parametrize(
