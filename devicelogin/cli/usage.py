@@ -51,6 +51,7 @@ def error_of(error: click.UsageError) -> errors.UsageError:
             f"the option {option.opts[0]} is missing", hint=f"{command} {option.opts[0]} {option.metavar or 'VALUE'}"
         )
     message = error.format_message().replace(". Choose from:", ": choose one of").rstrip(".")
+    message = message.replace("a valid integer range", "a whole number")
     return errors.UsageError(message[:1].lower() + message[1:], hint=f"{command} --help")
 
 

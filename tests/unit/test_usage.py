@@ -54,6 +54,11 @@ def test_a_command_of_another_program_is_answered_with_ours(line: str, ours: str
     assert error.hint == ours
 
 
+def test_what_is_no_number_is_said_in_plain_words() -> None:
+    """And not in the words of the library, as "not a valid integer range"."""
+    assert refusal("token --min-valid x").message == "invalid value for '--min-valid': 'x' is not a whole number"
+
+
 OPTIONS = [
     ("login --use-device-code", "always shows a code"),
     ("token --resource https://graph.microsoft.com", "--scope https://RESOURCE/.default"),
