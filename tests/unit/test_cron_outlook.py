@@ -71,7 +71,7 @@ def test_a_crontab_lacks_what_leads_to_other_files_and_no_more(tmp_path: Path) -
 
 def test_the_password_of_a_proxy_is_not_shown() -> None:
     """SECURITY: the line for the crontab names the proxy and leaves its password out."""
-    (line,) = crontab.missing_others({"HTTPS_PROXY": "http://ada:a-secret-word@proxy.example:3128"}, {})
+    (line,) = crontab.missing_others({"HTTPS_PROXY": "http://ada:a-secret-word@proxy.example:3128"}, {}, ca_file=None)
     assert line.startswith("HTTPS_PROXY=http://")
     assert "proxy.example:3128" in line
     assert "a-secret-word" not in crontab.note(line)
@@ -79,7 +79,7 @@ def test_the_password_of_a_proxy_is_not_shown() -> None:
 
 def test_a_mark_in_the_place_of_a_password_is_not_to_be_pasted() -> None:
     """Whoever follows the advice has to write the password."""
-    (line,) = crontab.missing_others({"HTTPS_PROXY": "http://ada:secret@proxy:8080"}, {})
+    (line,) = crontab.missing_others({"HTTPS_PROXY": "http://ada:secret@proxy:8080"}, {}, ca_file=None)
     assert "secret" not in crontab.advice(line)
     assert crontab.advice(line).endswith(f"{line}, with your own words for [redacted]")
     assert not crontab.advice("DEVICELOGIN_HOME=/data").endswith("[redacted]")
