@@ -114,6 +114,8 @@ class TryLaterError(DeviceLoginError):
     exit_code = 75
     code = "try_later"
     retryable = True
+    #: For how many seconds does the server ask to be left alone? None where it did not say.
+    retry_after: float | None = None
 
 
 class BadAnswerError(DeviceLoginError):

@@ -257,7 +257,8 @@ class SignInStatus:
 
     `state` is `signed-in` while silent commands need nobody, `login-required` where a person must sign in again, `pending`
     where a sign-in was interrupted, `signed-out`, `damaged` where what is saved cannot be used here (exit code 65), and
-    `unreadable` where its files cannot be had, which no sign-in mends.
+    `unreadable` where its files cannot be had, which no sign-in mends. `also` are the scopes of other APIs in the profile,
+    which `login` asks for as well.
     """
 
     profile: str
@@ -268,6 +269,7 @@ class SignInStatus:
     needs_login: bool = True
     reason: str | None = None
     lasts_until: datetime | None = None
+    also: tuple[str, ...] = ()
 
 
 @record

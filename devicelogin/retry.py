@@ -43,8 +43,7 @@ def pause(asked: float | None, failures: int, *, shortest: float = FLOOR, longes
 
 def asked_by(error: errors.DeviceLoginError) -> float | None:
     """Return the seconds that the server asked for when it answered with `error`, None where it did not."""
-    asked = getattr(error, "retry_after", None)
-    return asked if isinstance(asked, float | int) else None
+    return error.retry_after if isinstance(error, errors.TryLaterError) else None
 
 
 class Patience:

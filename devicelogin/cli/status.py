@@ -125,6 +125,7 @@ def _as_json(status: models.SignInStatus) -> dict[str, object]:
             "graph_root": sign_in.graph_root,
             "scopes": list(sign_in.scopes),
             "granted_scopes": list(sign_in.granted_scopes),
+            "also": list(status.also),
             "store": sign_in.location.kind,
             "key": sign_in.location.key,
             "bind": sign_in.location.bind,

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 #: How often are the provider's keys fetched again for a token that is signed with none of them?
 _MOST_FETCHES = 4
 
+#: What is the `code` of an error that somebody else approved than is to?
+UNEXPECTED_ACCOUNT = "unexpected_account"
+
+#: SECURITY: after which errors is it in doubt who signs in, so that nothing may be saved, not even what was approved before?
+IN_DOUBT = frozenset({UNEXPECTED_ACCOUNT, "other_account", "bad_id_token"})
+
 
 class Approvals:
     """The approvals of one sign-in at `provider`; they share the keys by which ID tokens are checked.
@@ -169,3 +175,12 @@ class Approvals:
                 failures += 1
                 self._observer.trouble(error.message)
                 wait.sleep(wait.back_off(failures, error))
+
+
+def no_device_flow(provider: authority.Provider) -> errors.BadAnswerError:
+    """Return the error for a provider that offers no device flow."""
+    return errors.BadAnswerError(
+        f"{provider.origin} does not offer the device flow (its discovery document names no device_authorization_endpoint)",
+        hint="ask its operator to enable the OAuth 2.0 Device Authorization Grant",
+        code="no_device_flow",
+    )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
-from devicelogin import errors, models, resources, settings
+from devicelogin import errors, hints, models, resources, settings
 from devicelogin.client import preparing
 from devicelogin.tokens import silent
 
@@ -51,6 +52,29 @@ def that_need_a_person(
         except errors.LoginRequiredError:
             needed.append(group)
     return tuple(needed)
+
+
+def unfinished(
+    error: errors.DeviceLoginError,
+    account: models.Account,
+    missing: tuple[tuple[str, ...], ...],
+    graph_root: str,
+    profile: str,
+) -> errors.DeviceLoginError:
+    """Return `error`, for which the APIs of `missing` are not part of a sign-in that is saved, in words that say so."""
+    apis = " and ".join(resources.name(next(iter(resources.grouped(group, graph_root)))) for group in missing)
+    # What follows a semicolon says that nothing was saved.
+    error.message = f"{account.username} is signed in, but not for {apis}: {error.message.partition('; ')[0]}"
+    wanted = tuple(scope for group in missing for scope in group)
+    error.hint = f"{hints.login(profile)} {resources.options(wanted)}"
+    return error
+
+
+def without(chosen: resolve.Settings, missing: tuple[tuple[str, ...], ...]) -> resolve.Settings:
+    """Return `chosen` without the scopes of the APIs of `missing`, which were not approved."""
+    left_out = {scope for group in missing for scope in group}
+    kept = tuple(scope for scope in chosen.also.value if scope not in left_out)
+    return dataclasses.replace(chosen, also=dataclasses.replace(chosen.also, value=kept))
 
 
 def _lowered(scopes: tuple[str, ...]) -> frozenset[str]:

@@ -53,6 +53,7 @@ def read_status(work: Workplace) -> models.SignInStatus:
         needs_login=reason is not None,
         reason=reason,
         lasts_until=until,
+        also=_also(work, sign_in),
     )
 
 
@@ -87,6 +88,16 @@ def _protection(work: Workplace, sign_in: models.SignIn) -> str:
         return work.open_store(sign_in).protection
     except errors.DeviceLoginError as error:
         return error.message
+
+
+def _also(work: Workplace, sign_in: models.SignIn) -> tuple[str, ...]:
+    """Return the scopes of other APIs that the profile holds; none where it cannot be read, which other commands tell."""
+    if sign_in.is_oidc:
+        return ()
+    try:
+        return work.settings().also.value
+    except errors.DeviceLoginError:
+        return ()
 
 
 def _lasts_until(sign_in: models.SignIn, times: models.Times | None) -> datetime | None:

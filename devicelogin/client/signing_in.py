@@ -123,6 +123,7 @@ class _Login:
     def run(self, additions: tuple[tuple[str, ...], ...] | None = None) -> models.SignIn:
         """Sign in; with `additions`, only to these other APIs, each by its scopes, beside the saved sign-in."""
         granted: list[_Granted] = []
+        failed: errors.DeviceLoginError | None = None
         with self._work.connect(self._chosen.ca_file.value) as http:
             approvals = self._approvals(http)
             root = self._graph_root(approvals.provider)
@@ -136,14 +137,25 @@ class _Login:
                 assert self._old is not None
                 further, account = additions, self._old.account
                 self._tell_how_many(approvals.names(further, root))
-            for group in further:
-                found = self._further(approvals, granted[-1][1] if granted else None, account, group, root)
+            for number, group in enumerate(further):
+                try:
+                    found = self._further(approvals, granted[-1][1] if granted else None, account, group, root)
+                except errors.DeviceLoginError as error:
+                    if not granted or error.code in approving.IN_DOUBT:
+                        raise
+                    # What was approved before is kept; then it is told what is missing.
+                    failed = further_apis.unfinished(error, account, further[number:], root, self._work.profile)
+                    self._chosen = further_apis.without(self._chosen, further[number:])
+                    break
                 if found is not None:
                     granted.append((group, found))
         # A cron job may hold the lock for a while; the approval is worth waiting for it as long as the code would last.
         wait_seconds = max(approvals.remaining(), secret_store.WAIT_SECONDS)
         sign_in = self._new_sign_in(approvals.provider, account, granted, root, is_addition=additions is not None)
-        return self._keep(sign_in, granted, wait_seconds=wait_seconds, is_addition=additions is not None)
+        saved = self._keep(sign_in, granted, wait_seconds=wait_seconds, is_addition=additions is not None)
+        if failed is not None:
+            raise failed
+        return saved
 
     def _approvals(self, http: http_session.HttpSession) -> approving.Approvals:
         url, is_oidc = self._chosen.authority_url.value, self._chosen.is_oidc
@@ -152,7 +164,7 @@ class _Login:
             lambda: authority.known_provider(http, self._work.paths.provider, url, is_oidc=is_oidc, anew=True)
         )
         if provider.device_authorization_endpoint is None:
-            raise _no_device_flow(provider)
+            raise approving.no_device_flow(provider)
         if provider.is_oidc and provider.other_hosts():
             self._observer.note(f"{provider.origin} sends sign-ins to {', '.join(provider.other_hosts())} as well")
         return approving.Approvals(
@@ -218,7 +230,7 @@ class _Login:
             raise errors.LoginNotCompletedError(
                 f"{other.username} approved for {api}, but it is {account.username} who signs in; nothing was changed",
                 hint=f"run it again, and approve both as {account.username}",
-                code="unexpected_account",
+                code=approving.UNEXPECTED_ACCOUNT,
             )
         return answer
 
@@ -229,14 +241,14 @@ class _Login:
             raise errors.LoginNotCompletedError(
                 f"{account.username} signed in, but {wanted} was expected; nothing was saved",
                 hint=f"run {login} again and sign in as {wanted}",
-                code="unexpected_account",
+                code=approving.UNEXPECTED_ACCOUNT,
             )
         only, old = self._options.only, self._old
         if only is not None and only.key != account.key:
             raise errors.LoginNotCompletedError(
                 f"{account.username} signed in, but {only.username} was asked to; nothing was changed",
                 hint=f"run {login} at a terminal to sign somebody else in",
-                code="unexpected_account",
+                code=approving.UNEXPECTED_ACCOUNT,
             )
         if old is None or old.account.key == account.key or self._options.replace:
             return
@@ -244,7 +256,7 @@ class _Login:
             raise errors.LoginNotCompletedError(
                 f"{account.username} signed in, but the saved sign-in is that of {old.account.username}; it was left as it is",
                 hint=f"keep both: devicelogin login --profile NAME; or replace it: {login} --replace",
-                code="unexpected_account",
+                code=approving.UNEXPECTED_ACCOUNT,
             )
 
     def _new_sign_in(
@@ -384,11 +396,3 @@ def _login_lock(work: Workplace) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _no_device_flow(provider: authority.Provider) -> errors.BadAnswerError:
-    return errors.BadAnswerError(
-        f"{provider.origin} does not offer the device flow (its discovery document names no device_authorization_endpoint)",
-        hint="ask its operator to enable the OAuth 2.0 Device Authorization Grant",
-        code="no_device_flow",
-    )

@@ -98,8 +98,6 @@ class NoAnswerError(errors.TryLaterError):
     it does.
     """
 
-    retry_after: float | None = None
-
     def __init__(self, message: str, *, request_may_have_arrived: bool, hint: str | None = None) -> None:
         super().__init__(message, hint=hint or (_SENT if request_may_have_arrived else _NOT_SENT), code="network")
         self.request_may_have_arrived = request_may_have_arrived

@@ -140,7 +140,7 @@ class MsalClient:
             flow = self._app.initiate_device_flow(scopes=_without_reserved(scopes))
         if "error" in flow:
             # Also with status 200: Entra has been seen to do that.
-            raise explain.start_refused(explain.read_refusal(flow), profile=self._profile, scopes=scopes)
+            raise self._timed(explain.start_refused(explain.read_refusal(flow), profile=self._profile, scopes=scopes))
         for name in ("user_code", "device_code", "verification_uri"):
             if not isinstance(flow.get(name), str) or not flow[name]:
                 raise _unreadable(self._provider, f"no {name}")
@@ -179,10 +179,10 @@ class MsalClient:
             # MSAL has already added RFC 8628's five seconds for slow_down.
             interval = min(float(self._flow["interval"]), answers.LONGEST_INTERVAL)
             self._was_pending = True
-            last = self._transport.last
-            asked = http_session.read_retry_after(last.headers, time.time) if last is not None else None
-            return models.Pending(interval=interval, retry_after=asked)
-        raise explain.poll_refused(refusal, profile=self._profile, scopes=self._asked, was_pending=self._was_pending)
+            return models.Pending(interval=interval, retry_after=self._asked_wait())
+        raise self._timed(
+            explain.poll_refused(refusal, profile=self._profile, scopes=self._asked, was_pending=self._was_pending)
+        )
 
     def refresh(
         self,
@@ -222,15 +222,28 @@ class MsalClient:
                 hint=f"sign in again: {hints.login(self._profile)}",
             )
         if "error" in result:
-            raise explain.refresh_refused(
-                explain.read_refusal(result),
-                profile=self._profile,
-                who=who,
-                scopes=scopes if are_others else (),
-                graph_root=graph_root,
-                claims=claims,
+            raise self._timed(
+                explain.refresh_refused(
+                    explain.read_refusal(result),
+                    profile=self._profile,
+                    who=who,
+                    scopes=scopes if are_others else (),
+                    graph_root=graph_root,
+                    claims=claims,
+                )
             )
         return self._token_answer(result)
+
+    def _asked_wait(self) -> float | None:
+        """Return the seconds that the last answer asked to wait, None where it did not."""
+        last = self._transport.last
+        return http_session.read_retry_after(last.headers, time.time) if last is not None else None
+
+    def _timed(self, error: errors.DeviceLoginError) -> errors.DeviceLoginError:
+        """Return `error`, with the time after which the server wants to be asked again where it is one of the moment."""
+        if isinstance(error, errors.TryLaterError):
+            error.retry_after = self._asked_wait()
+        return error
 
     def _application(self) -> Any:
         where = {"oidc_authority" if self._provider.is_oidc else "authority": _with_path(self._provider.url)}

@@ -78,6 +78,7 @@ def _block(status: SignInStatus, forecast: Forecast, now: float) -> list[list[_C
             ("tenant", status.sign_in.account.tenant_id or status.sign_in.issuer),
             ("app", status.sign_in.client_id),
             ("permits", ", ".join(status.sign_in.granted_scopes or status.sign_in.scopes) or "nothing"),
+            *([("also for", ", ".join(status.also))] if status.also else []),
             ("kept in", _place(status.sign_in.location)),
         ]
     if status.protection:
@@ -133,6 +134,7 @@ def _write_remarks(screen: Screen, statuses: Sequence[SignInStatus]) -> None:
     for status in statuses:
         if status.sign_in is not None and status.sign_in.granted_scopes:
             permits = f"permits {', '.join(status.sign_in.granted_scopes)}"
+            permits += f"; also for {', '.join(status.also)}" if status.also else ""
             profiles.setdefault(permits, []).append(status.profile)
     remarks = [f"{status.profile}: {_remedy(status)}" for status in statuses if status.reason]
     for protection, names in profiles.items():

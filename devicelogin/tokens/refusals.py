@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SECONDS = 60.0
 FORCED_SECONDS = 5.0
 
+#: For how long at most is a server left alone that asks for it (seconds)? As in `retry`, which is not imported here.
+LONGEST_SECONDS = 3600.0
+
 #: How many refusals of one profile are remembered?
 _MOST = 32
 
@@ -44,17 +47,42 @@ class Refusals:
         `claims` are those of a challenge, and count as part of what was asked for. With `force` a refusal counts for some
         seconds only.
         """
-        limit = FORCED_SECONDS if force and claims is None else SECONDS
+        limit = FORCED_SECONDS if force and claims is None else LONGEST_SECONDS
         names = {_name(asked, claims), _ALL}
         for entry in self._entries():
             if entry.get("asked") in names and self._is_of_now(entry, limit):
                 return _error(entry)
         return None
 
+    def put_off(self, asked: str, error: "errors.TryLaterError", *, claims: str | None = None) -> None:
+        """Remember that the provider asked to be left alone when it answered with `error`, whatever is asked then (D21).
+
+        Other failures of the moment are not remembered, for a server that is down has refused nothing; but what Entra calls
+        a loop is, which each further request would only prolong.
+        """
+        from devicelogin import explain
+
+        if error.code == explain.REQUEST_LOOP:
+            self.remember(asked, error, claims=claims)
+            return
+        if error.retry_after is None and error.code != "throttled":
+            return
+        seconds = min(max(error.retry_after or 0.0, FORCED_SECONDS), LONGEST_SECONDS)
+        error.retry_after, error.hint = seconds, _later(seconds)
+        self.remember(asked, error, for_all=True, seconds=seconds)
+
     def remember(
-        self, asked: str, error: "errors.DeviceLoginError", *, claims: str | None = None, for_all: bool = False
+        self,
+        asked: str,
+        error: "errors.DeviceLoginError",
+        *,
+        claims: str | None = None,
+        for_all: bool = False,
+        seconds: float | None = None,
     ) -> None:
         """Remember that `asked` was refused with `error`; `for_all`: and so would be whatever else is asked.
+
+        It counts for a minute, or the `seconds` for which the provider asked to be left alone.
 
         Failure is silent: then the provider is asked once more. The caller holds the profile's lock.
         """
@@ -63,7 +91,7 @@ class Refusals:
         from devicelogin import errors, private_files
 
         name = _ALL if for_all else _name(asked, claims)
-        kept = [entry for entry in self._entries() if entry.get("asked") != name and self._is_of_now(entry, SECONDS)]
+        kept = [entry for entry in self._entries() if entry.get("asked") != name and self._is_of_now(entry)]
         entry = {
             "asked": name,
             "profile": access_cache.stat_line(self._paths.profile_file),
@@ -72,6 +100,7 @@ class Refusals:
             "boot_seconds": access_cache.boot_seconds(),
             "wall_seconds": time.time(),
             "error": error.as_json(),
+            "seconds": seconds,
         }
         content = {"format_version": _FORMAT_VERSION, "refusals": [entry, *kept][:_MOST]}
         try:
@@ -94,8 +123,8 @@ class Refusals:
         except (ValueError, TypeError, KeyError, RecursionError):
             return []
 
-    def _is_of_now(self, entry: "dict[str, Any]", seconds: float) -> bool:
-        """Tell whether `entry` is of this sign-in and this profile, and not older than `seconds`.
+    def _is_of_now(self, entry: "dict[str, Any]", limit: float = LONGEST_SECONDS) -> bool:
+        """Tell whether `entry` is of this sign-in and this profile, still counts, and is not older than `limit` (seconds).
 
         Within a boot its clock tells the age; a moment that is still to come is none. Where the system does not tell one
         boot from another, the wall clock has to agree.
@@ -110,7 +139,18 @@ class Refusals:
         ages = [(access_cache.boot_seconds(), entry.get("boot_seconds"))]
         if not boot:
             ages.append((time.time(), entry.get("wall_seconds")))
+        seconds = min(_seconds(entry), limit)
         return all(isinstance(then, float) and 0 <= now - then < seconds for now, then in ages)
+
+
+def _seconds(entry: "dict[str, Any]") -> float:
+    """Return for how long `entry` counts: a minute, or as long as the provider asked to be left alone."""
+    named = entry.get("seconds")
+    return named if isinstance(named, float) else SECONDS
+
+
+def _later(seconds: float) -> str:
+    return f"try again in {max(1, round(seconds))} s; before that nobody is asked without --force-refresh"
 
 
 def _name(asked: str, claims: str | None) -> str:
@@ -131,4 +171,8 @@ def _error(entry: "dict[str, Any]") -> "errors.DeviceLoginError | None":
     texts = {
         name: told[name] for name in ("hint", "detail", "correlation_id", "code") if isinstance(told.get(name), str)
     }
-    return families[told["exit"]](told["message"], **texts)
+    error = families[told["exit"]](told["message"], **texts)
+    if isinstance(error, errors.TryLaterError) and entry.get("seconds") is not None:
+        error.retry_after = max(0.0, _seconds(entry) - (access_cache.boot_seconds() - entry["boot_seconds"]))
+        error.hint = _later(error.retry_after)  # what was left of it then is not what is left now
+    return error

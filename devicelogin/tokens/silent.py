@@ -216,8 +216,7 @@ class SilentTokens:
             self._remember(record.generation, asked, wish, error)
             raise
         except errors.TryLaterError as error:
-            if error.code == explain.REQUEST_LOOP:  # which each further request would only prolong
-                self._refusals().remember(asked, error, claims=wish.claims)
+            self._refusals().put_off(asked, error, claims=wish.claims)
             raise
         warnings = self._save(store, record, saved, answer)
         entry = cache_directory.new_entry(

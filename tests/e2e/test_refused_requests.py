@@ -318,6 +318,62 @@ def test_what_no_server_refused_is_not_remembered(box: sandbox.Box) -> None:
     assert box.access_token(force=True).token
 
 
+def test_a_provider_that_asks_for_time_is_left_alone_by_all_jobs(box: sandbox.Box) -> None:
+    """A 429 counts for every scope, and longer than a minute if it says so, but not for longer than an hour.
+
+    What is said of the time is what is left of it.
+    """
+    box.sign_in()
+    box.expire_cached()
+    box.emulator.script("refresh", itertools.repeat(Fault.status(429, retry_after="7200")))
+    with within_the_minute(box):
+        for arguments in [("token",), ("token", "--scope", "Mail.Read"), ("graph", "me"), ("token", "--force-refresh")]:
+            refused = box.run(*arguments)
+            assert refused.status == 75
+            assert "asks to be left alone" in refused.lines("error")[0]
+            assert refused.lines("hint")[0].startswith("try again in ")
+    assert box.emulator.count("refresh") == 1
+    box.emulator.script("refresh", [])
+    age_refusals(box, refusals.SECONDS)
+    with pytest.raises(errors.TryLaterError) as remembered:
+        box.access_token()
+    assert remembered.value.retry_after is not None
+    assert remembered.value.retry_after <= refusals.LONGEST_SECONDS - refusals.SECONDS
+    assert box.emulator.count("refresh") == 1
+    age_refusals(box, refusals.LONGEST_SECONDS)
+    box.token()
+    assert box.run("status", "--check").status == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "requests"), [(429, None, 1), (429, "0", 2), (503, "120", 1), (503, None, 3)]
+)
+def test_for_how_long_a_provider_is_left_alone(box: sandbox.Box, status: int, asked: str | None, requests: int) -> None:
+    """As it says, or a few seconds after a 429; a server that is down and names no time is asked by the next call."""
+    box.sign_in()
+    box.expire_cached()
+    box.emulator.script("refresh", itertools.repeat(Fault.status(status, retry_after=asked)))
+    with within_the_minute(box):
+        for _ in range(3):
+            with pytest.raises(errors.TryLaterError):
+                box.access_token()
+    assert box.emulator.count("refresh") == requests
+
+
+def test_slow_down_at_a_refresh_brings_its_time_with_it(box: sandbox.Box) -> None:
+    """A 429 whose body says `slow_down` is an answer in JSON, and its Retry-After counts as that of any other."""
+    box.sign_in()
+    box.expire_cached()
+    busy = Fault.json({"error": "slow_down"}, status=429, headers={"Retry-After": "90"})
+    box.emulator.script("refresh", itertools.repeat(busy))
+    with within_the_minute(box):
+        for _ in range(3):
+            with pytest.raises(errors.TryLaterError) as refused:
+                box.access_token()
+            assert refused.value.retry_after is not None
+    assert box.emulator.count("refresh") == 1
+
+
 def test_what_the_provider_calls_a_loop_is_not_gone_on_with(box: sandbox.Box) -> None:
     """Entra's loop detection (AADSTS50196) lasts as long as the requests go on: jobs that wait and call again make one a minute."""
     box.sign_in()

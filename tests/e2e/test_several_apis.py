@@ -73,6 +73,7 @@ def test_another_api_is_added_by_one_approval_for_it_alone(box: sandbox.Box) -> 
         assert claims(box.token("--force-refresh", *arguments))["aud"] == audience
     assert box.run("graph", "me").status == 0
     assert box.emulator.count("devicecode") == codes
+    assert json.loads(box.run("status", "--json").out)["profiles"][0]["also"] == [SEND]
 
 
 def test_scopes_are_added_to_the_profile_again_and_again(box: sandbox.Box) -> None:
@@ -147,6 +148,35 @@ def test_another_person_adds_nothing_and_the_old_sign_in_works_on(box: sandbox.B
     assert "grace@contoso.example" in refused.err
     assert (box.trace(), "also" in profile(box)) == (before, False)
     box.check_works()
+
+
+@pytest.mark.parametrize(
+    ("faults", "exit_code"),
+    [([None, Fault.status(503, retry_after="3600")], 75), ([None, Fault.oauth("expired_token")], 5)],
+)
+def test_what_was_approved_first_is_saved_where_the_second_approval_fails(
+    box: sandbox.Box, faults: list[Fault | None], exit_code: int
+) -> None:
+    """The sign-in works for the first API; what is missing is named, and the command in the hint adds it and no more."""
+    box.emulator.script("devicecode" if exit_code == 75 else "token", faults)
+    for _ in range(2):
+        box.emulator.approve_next()
+    wanted = ("--scope", "User.Read", "--scope", SEND, "--scope", f"{KEPT}/Keep")
+    refused = box.run("login", *box.app(), *wanted)
+    assert refused.status == exit_code
+    assert f"ada@contoso.example is signed in, but not for Exchange and {KEPT}" in refused.lines("error")[0]
+    assert "nothing was saved" not in refused.err
+    assert "also" not in profile(box)
+    box.check_works()
+    hint = refused.lines("hint")[0]
+    assert hint == f"devicelogin login --scope {SEND} --scope {KEPT}/Keep"
+    for endpoint in ("devicecode", "token"):
+        box.emulator.script(endpoint, [])
+    for _ in range(2):
+        box.emulator.approve_next()
+    assert box.run(*hint.split()[1:]).status == 0
+    assert asked(box, "devicecode")[-2:] == [{SEND}, {f"{KEPT}/Keep"}]
+    assert profile(box)["also"] == [SEND, f"{KEPT}/Keep"]
 
 
 def test_two_people_in_one_first_sign_in_save_nothing(box: sandbox.Box) -> None:

@@ -82,6 +82,14 @@ def test_one_profile_is_a_block_of_facts():
     ]
 
 
+def test_the_scopes_of_other_apis_are_shown_beside_what_the_sign_in_permits():
+    """A profile of several APIs is shown whole, as one and in a table."""
+    send = "https://outlook.office.com/SMTP.Send"
+    one, other = status("default", also=(send,)), status("work")
+    assert f"also for   {send}" in written(terminal(), [one]).splitlines()
+    assert f"permits User.Read; also for {send}" in " ".join(written(terminal(), [one, other]).split())
+
+
 def test_a_profile_without_a_sign_in_says_so():
     """Only what is known is shown."""
     assert written(pipe(), [NOBODY]).splitlines() == [
