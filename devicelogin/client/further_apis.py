@@ -71,9 +71,9 @@ def unfinished(
 
 
 def without(chosen: resolve.Settings, missing: tuple[tuple[str, ...], ...]) -> resolve.Settings:
-    """Return `chosen` without the scopes of the APIs of `missing`, which were not approved."""
-    left_out = {scope for group in missing for scope in group}
-    kept = tuple(scope for scope in chosen.also.value if scope not in left_out)
+    """Return `chosen` without those scopes of the APIs of `missing` that were to be added now; the profile's own stay."""
+    left_out = _lowered(tuple(scope for group in missing for scope in group)) & _lowered(chosen.added)
+    kept = tuple(scope for scope in chosen.also.value if scope.lower() not in left_out)
     return dataclasses.replace(chosen, also=dataclasses.replace(chosen.also, value=kept))
 
 

@@ -179,6 +179,20 @@ def test_what_was_approved_first_is_saved_where_the_second_approval_fails(
     assert profile(box)["also"] == [SEND, f"{KEPT}/Keep"]
 
 
+def test_a_renewal_that_fails_half_way_leaves_the_profiles_other_apis_in_it(box: sandbox.Box) -> None:
+    """Something else answers after the approval: the sign-in is renewed, and the profile goes on naming the API."""
+    box.sign_in()
+    add(box, SEND)
+    box.emulator.revoke()
+    box.emulator.script("refresh", [Fault.html()])
+    box.emulator.approve_next()
+    refused = box.run("login")
+    assert refused.status == 76
+    assert "is signed in, but not for Exchange" in refused.lines("error")[0]
+    assert profile(box)["also"] == [SEND]
+    box.check_works()
+
+
 def test_two_people_in_one_first_sign_in_save_nothing(box: sandbox.Box) -> None:
     """Who approves the second is who approved the first, or nobody is signed in."""
     box.emulator.approve_next()
