@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 SECONDS = 60.0
 FORCED_SECONDS = 5.0
 
-#: For how long at most is a server left alone that asks for it (seconds)? As in `retry`, which is not imported here.
-LONGEST_SECONDS = 3600.0
-
 #: How many refusals of one profile are remembered?
 _MOST = 32
 
@@ -45,17 +42,20 @@ class Refusals:
         """Return the refusal of the scope line `asked` that still counts, None where the provider is to be asked.
 
         `claims` are those of a challenge, and count as part of what was asked for. With `force` a refusal counts for some
-        seconds only.
+        seconds only, and a wish to be left alone not at all: somebody says that it is worth a try.
         """
-        limit = FORCED_SECONDS if force and claims is None else LONGEST_SECONDS
+        limit = FORCED_SECONDS if force and claims is None else SECONDS
         names = {_name(asked, claims), _ALL}
         for entry in self._entries():
-            if entry.get("asked") in names and self._is_of_now(entry, limit):
+            is_wish = entry.get("seconds") is not None
+            if entry.get("asked") in names and self._is_of_now(entry, limit) and not (is_wish and force):
                 return _error(entry)
         return None
 
     def put_off(self, asked: str, error: "errors.TryLaterError", *, claims: str | None = None) -> None:
         """Remember that the provider asked to be left alone when it answered with `error`, whatever is asked then (D21).
+
+        For a minute at most: it may be well again long before the time that it named, and one request a minute is no burden.
 
         Other failures of the moment are not remembered, for a server that is down has refused nothing; but what Entra calls
         a loop is, which each further request would only prolong.
@@ -67,7 +67,7 @@ class Refusals:
             return
         if error.retry_after is None and error.code != "throttled":
             return
-        seconds = min(max(error.retry_after or 0.0, FORCED_SECONDS), LONGEST_SECONDS)
+        seconds = min(max(error.retry_after or 0.0, FORCED_SECONDS), SECONDS)
         error.retry_after, error.hint = seconds, _later(seconds)
         self.remember(asked, error, for_all=True, seconds=seconds)
 
@@ -82,7 +82,7 @@ class Refusals:
     ) -> None:
         """Remember that `asked` was refused with `error`; `for_all`: and so would be whatever else is asked.
 
-        It counts for a minute, or the `seconds` for which the provider asked to be left alone.
+        It counts for a minute, or for the `seconds`, no more than that, for which the provider asked to be left alone.
 
         Failure is silent: then the provider is asked once more. The caller holds the profile's lock.
         """
@@ -123,7 +123,7 @@ class Refusals:
         except (ValueError, TypeError, KeyError, RecursionError):
             return []
 
-    def _is_of_now(self, entry: "dict[str, Any]", limit: float = LONGEST_SECONDS) -> bool:
+    def _is_of_now(self, entry: "dict[str, Any]", limit: float = SECONDS) -> bool:
         """Tell whether `entry` is of this sign-in and this profile, still counts, and is not older than `limit` (seconds).
 
         Within a boot its clock tells the age; a moment that is still to come is none. Where the system does not tell one
