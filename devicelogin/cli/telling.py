@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def if_login_is_needed(work: client.Workplace) -> Iterator[None]:
-    """Start the profile's `on_login_needed` where the block ends with 4; the error goes on as it is."""
+    """Start the profile's `on_login_needed` where the block ends with 4 or 65; the error goes on as it is."""
     try:
         yield
-    except errors.LoginRequiredError as error:
+    except (errors.LoginRequiredError, errors.DataBadError) as error:
         from devicelogin.unattended import login_needed  # what goes well does not pay for it
 
         login_needed.notify(work, error)

@@ -99,8 +99,7 @@ class KeepAlive:
             self._put_off()
             self._refresh(work, before)
         except errors.DeviceLoginError as error:
-            if isinstance(error, errors.LoginRequiredError):
-                login_needed.notify(work, error)
+            login_needed.notify(work, error)
             return Result(profile=work.profile, outcome="failed", error=error)
         return Result(profile=work.profile, outcome="refreshed")
 

@@ -1,7 +1,7 @@
 """`on_login_needed`: the owner's command that is run when a person is needed, once per episode.
 
 An episode begins when `status --check` begins to say 4: nobody is signed in, or the provider no longer accepts what is
-saved. It ends with the next successful sign-in or refresh, which changes the file `times`; so nothing has to be done at its
+saved; or when a command cannot read what is saved (65). It ends with the next successful sign-in or refresh, which changes the file `times`; so nothing has to be done at its
 end, and what goes well pays nothing. However many commands fail meanwhile, the command is started once.
 """
 
@@ -17,13 +17,13 @@ import tempfile
 import time
 from typing import IO, TYPE_CHECKING
 
-from devicelogin import private_files, secret_store, user_session
+from devicelogin import errors, private_files, secret_store, user_session
 from devicelogin.unattended import hooks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from devicelogin import client, errors
+    from devicelogin import client, models
     from devicelogin.settings import paths as settings_paths
 
 _logger = logging.getLogger("devicelogin.on_login_needed")
@@ -51,11 +51,14 @@ class Told:
     failed: bool = False
 
 
-def notify(work: client.Workplace, error: errors.LoginRequiredError) -> None:
+def notify(work: client.Workplace, error: errors.DeviceLoginError) -> None:
     """Start the profile's `on_login_needed`, unless that was done in this episode. Never raises, never waits for it.
 
-    Of failures that are not the sign-in's end (a scope that needs a consent of its own) nobody is told.
+    It is started for errors that a sign-in mends: not for a scope that needs a consent of its own, and not for a passphrase
+    that was typed wrong by a person, who is there and can type it again.
     """
+    if not isinstance(error, errors.LoginRequiredError | errors.DataBadError) or work.key_supply.passphrase is not None:
+        return
     try:
         _notify(work, error)
     except Exception as failure:  # what failed already must not fail in another way
@@ -70,7 +73,9 @@ def is_needed(paths: settings_paths.ProfilePaths) -> bool:
 def told(paths: settings_paths.ProfilePaths) -> Told | None:
     """Return what was done to tell somebody of the present episode; None: nothing, or there is none. For `status`."""
     known = _read(paths)
-    return known if known is not None and known.episode == _episode(paths) else None
+    if known is None:
+        return None
+    return known if known.episode == _unreadable(paths) or known.episode == _episode(paths) else None
 
 
 def note_outcome(paths: settings_paths.ProfilePaths, episode: str, ending: hooks.Ending) -> None:
@@ -82,10 +87,12 @@ def note_outcome(paths: settings_paths.ProfilePaths, episode: str, ending: hooks
             _write(paths, dataclasses.replace(known, outcome=outcome, failed=failed))
 
 
-def _notify(work: client.Workplace, error: errors.LoginRequiredError) -> None:
+def _notify(work: client.Workplace, error: errors.DeviceLoginError) -> None:
     command = work.settings().on_login_needed.value
     paths = work.paths
-    episode = _episode(paths) if command else None
+    if not command:
+        return
+    episode = _unreadable(paths) if isinstance(error, errors.DataBadError) else _episode(paths)
     if episode is None or _is_told(paths, episode):
         return
     lock = _lock(paths, _LOCK_SECONDS)
@@ -143,6 +150,16 @@ def _episode(paths: settings_paths.ProfilePaths) -> str | None:
         return "nobody"
     if times is None or times.refused is None:
         return None
+    return _success(times)
+
+
+def _unreadable(paths: settings_paths.ProfilePaths) -> str:
+    """Return what names the present episode where the saved sign-in cannot be read; its trace may be damaged as well."""
+    times = secret_store.read_times(paths)
+    return "unreadable" if times is None else f"unreadable {_success(times)}"
+
+
+def _success(times: models.Times) -> str:
     return f"{times.generation} {times.made} {times.last_refreshed}"
 
 

@@ -256,6 +256,23 @@ def test_a_secret_that_is_gone_from_its_store_is_an_episode(box: sandbox.Box, no
     assert len(notes.runs()) == 1
 
 
+@pytest.mark.parametrize("name", ["record", "sign-in"])
+def test_a_sign_in_that_cannot_be_read_is_an_episode(box: sandbox.Box, notes: hook_notes.Notes, name: str) -> None:
+    """65, whose way out is a login as that of 4 is: somebody is told once, and `status` knows whether that worked."""
+    sign_in(box, notes.command())
+    (box.state / "default" / name).write_bytes(b"damaged")
+    (box.runtime / "default" / "own").unlink()
+    assert box.run("token").status == 65
+    notes.wait_for(1)
+    for command in (["graph", "me"], ["keepalive"]):
+        assert box.run(*command).status == 65
+    assert outcome(box).outcome == "it ended with 0"
+    [run] = notes.runs()
+    assert "devicelogin login" in run.variables["DEVICELOGIN_REASON"]
+    assert box.login().status == 0
+    assert login_needed.told(box.workplace().paths) is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "fault", "status"),
     [
