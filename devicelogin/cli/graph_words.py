@@ -7,8 +7,7 @@ import shlex
 import sys
 from typing import NamedTuple
 
-from devicelogin import errors, redaction
-from devicelogin.cli import usage
+from devicelogin import errors, hints, redaction
 
 METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS")
 
@@ -108,7 +107,7 @@ def _no_method(first: str, second: str) -> errors.UsageError:
         return errors.UsageError(
             "the method comes before the path", hint=f"devicelogin graph {second.upper()} {_shown(first)}"
         )
-    near = None if "/" in first else usage.nearest(first, METHODS)
+    near = None if "/" in first else hints.nearest(first, METHODS)
     if near is not None:
         return errors.UsageError(
             f"{_shown(first)} is not an HTTP method; did you mean {near}?",

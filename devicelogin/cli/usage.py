@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devicelogin import errors, redaction
+from devicelogin import errors, hints, redaction
 from devicelogin.cli import habits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-#: How alike two words are, 0 to 1, before one is suggested for the other.
-_ALIKE = 0.75
 
 _TENANT = re.compile(r"(?:[a-z0-9-]+\.)+(?:com|org|net|edu|gov|io|eu|de|uk|us)", re.IGNORECASE)
 _CLIENT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -61,21 +58,9 @@ def unknown_command(words: Sequence[str], names: Iterable[str], command: str) ->
     if known is not None:
         said, ours = known
         return errors.UsageError(f"no such command '{said}'; here it is: {ours}", hint=ours)
-    near = nearest(words[0], names)
+    near = hints.nearest(words[0], names)
     message = f"no such command '{words[0]}'" + (f"; did you mean {near}?" if near else "")
     return errors.UsageError(message, hint=f"{command} {near} --help" if near else f"{command} --help")
-
-
-def nearest(wrong: str, names: Iterable[str]) -> str | None:
-    """Return the one of `names` that is most like `wrong`, compared without dashes and capitals; None if none is."""
-    import difflib
-
-    plain = {name.replace("-", "").lower(): name for name in names}
-    typed = wrong.replace("-", "").lower()
-    # Two letters in the wrong order: difflib finds a short word with such a slip too unlike.
-    swapped = (typed[:at] + typed[at + 1] + typed[at] + typed[at + 2 :] for at in range(len(typed) - 1))
-    found = [word for word in swapped if word in plain] or difflib.get_close_matches(typed, plain, n=1, cutoff=_ALIKE)
-    return plain[found[0]] if found else None
 
 
 def check_values(command: click.Command, words: Sequence[str], path: str) -> None:
@@ -108,7 +93,7 @@ def _unknown_option(wrong: str, context: click.Context | None, command: str) -> 
         return errors.UsageError(f"no such option '{wrong}'", hint=hint)
     parameters = context.command.get_params(context) if context is not None else []
     options = [option for parameter in parameters for option in parameter.opts if option.startswith("--")]
-    near = nearest(wrong, options) if wrong.startswith("--") else None
+    near = hints.nearest(wrong, options) if wrong.startswith("--") else None
     meant = f"; did you mean {near}?" if near else ""
     return errors.UsageError(f"no such option '{wrong}'{meant}", hint=f"{command} --help")
 

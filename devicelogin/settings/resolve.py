@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from devicelogin import clouds, errors, models, redaction, resources
+from devicelogin import clouds, errors, hints, models, redaction, resources
 from devicelogin.settings import profile, shapes
 
 if TYPE_CHECKING:
@@ -322,7 +322,7 @@ def _unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     notes = []
     for name in sorted(environ):
         if name.startswith("DEVICELOGIN_") and name not in known and name not in _NOT_SETTINGS:
-            close = profile.nearest(name, known)
+            close = hints.nearest(name, known)
             meant = f"; did you mean {close}?" if close else ""
             shown = redaction.printable(name, limit=80)
             notes.append(f"the environment variable {shown} has no effect: there is no such setting{meant}")

@@ -342,14 +342,12 @@ def unknown_profile(paths: ProfilePaths) -> tuple[str, str | None] | None:
     names = paths.places.profile_names()
     if paths.profile in names or not names:
         return None
-    import difflib  # only for who made a mistake
-
-    near = difflib.get_close_matches(paths.profile, names, n=1, cutoff=0.6)
+    near = hints.nearest(paths.profile, names)
     more = f" and {len(names) - 9} more" if len(names) > 9 else ""
     message = (
         f"there is no profile {paths.profile}; there {'are' if len(names) > 1 else 'is'} {', '.join(names[:9])}{more}"
     )
-    return message, near[0] if near else None
+    return message, near
 
 
 def out_of_reach(

@@ -122,6 +122,7 @@ def test_a_syntax_error_names_file_line_and_reason(
         ("scope", "scopes"),
         ("graphroot", "graph_root"),
         ("Store", "store"),
+        ("CLIENT_ID", "client_id"),
         ("min_vaild", "min_valid"),
         ("oidc_isuer", "oidc_issuer"),
     ],

@@ -8,8 +8,8 @@ import shlex
 import click
 import pytest
 
-from devicelogin import errors
-from devicelogin.cli import habits, main, usage
+from devicelogin import errors, hints
+from devicelogin.cli import habits, main
 from devicelogin.cli.invocation import Invocation
 
 
@@ -132,7 +132,12 @@ def test_nothing_is_suggested_that_is_not_alike(line: str) -> None:
     error = refusal(line)
     assert "did you mean" not in error.message
     assert str(error.hint).endswith("--help")
-    assert usage.nearest("--list", ["--input"]) is None
+    assert hints.nearest("--list", ["--input"]) is None
+
+
+def test_swapped_letters_are_seen_in_short_names_of_profiles_too() -> None:
+    """Two of three letters in another order are one slip."""
+    assert hints.nearest("ba", ["home", "ab"]) == "ab"
 
 
 @pytest.mark.parametrize(
