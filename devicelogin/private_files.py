@@ -133,7 +133,7 @@ def check_inner(path: str) -> None:
         raise _failure("read", path, error) from error
     if stat.S_ISLNK(facts.st_mode):
         raise errors.ConfigError(
-            f"{path} is a link; a directory of ours is never one", hint=f"look at it: ls -ld {as_word(path)}"
+            f"{path} is a link, and devicelogin uses only real directories", hint=f"look at it: ls -ld {as_word(path)}"
         )
     if stat.S_ISDIR(facts.st_mode):
         _check_directory(path, facts)
@@ -164,7 +164,7 @@ def read(path: str, *, private_as: str = "") -> bytes | None:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise errors.ConfigError(
-                f"{path} is a link; a file of ours is never one", hint=f"look at it: ls -l {as_word(path)}"
+                f"{path} is a link, and devicelogin uses only real files", hint=f"look at it: ls -l {as_word(path)}"
             ) from error
         raise _failure("read", path, error) from error
     return _content(descriptor, path, private_as=private_as)

@@ -32,11 +32,11 @@ It says nothing while all is well, and one line on stderr for each profile that 
 one of all profiles: 4, 77, 65, 78, 73, 76, 75, in this order.
 
 \b
-  devicelogin keepalive install   let this machine do it daily
+  devicelogin keepalive install   install a daily job for it
 """
 
 
-@click.group("keepalive", help=_HELP, short_help="Refresh what was not used for a week.", invoke_without_command=True)
+@click.group("keepalive", help=_HELP, short_help="Refresh idle sign-ins.", invoke_without_command=True)
 @profile_option
 @click.option(
     "--older-than",
@@ -123,7 +123,7 @@ def _is_watched() -> bool:
     return any(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
-@command.command("install", short_help="Let this machine do it daily.")
+@command.command("install", short_help="Install a daily job for it.")
 @click.pass_obj
 def install(invocation: Invocation) -> None:
     """Let this machine refresh all saved sign-ins daily: by a systemd user timer where lingering is on, else by cron.
@@ -163,7 +163,7 @@ def remove(invocation: Invocation) -> None:
         output.say("devicelogin: the daily keepalive is not installed; nothing was changed")
 
 
-@command.command("show", short_help="Whether that is installed, and how the last run went.")
+@command.command("show", short_help="Show the job's schedule and its last result.")
 @json_option("Print an object with all that is known.")
 @click.pass_obj
 def show(invocation: Invocation, *, as_json: bool) -> None:

@@ -29,7 +29,7 @@ _COMMANDS = {
     "logout": "Delete the saved sign-in.",
     "store": "Move the saved sign-in, or seal it with a new key.",
     "doctor": "Check this machine; rehearse cron.",
-    "keepalive": "Refresh what was not used for a week; a daily job that does.",
+    "keepalive": "Refresh idle sign-ins; install a daily job for it.",
     "completion": "Let your shell complete commands and profiles.",
 }
 

@@ -48,7 +48,7 @@ def try_profile(work: Workplace, chosen: resolve.Settings) -> None:
         "".join(str(value) for value in chosen.profile_changes().values()).encode()
     except UnicodeEncodeError:
         raise errors.ConfigError(
-            "one of the settings holds bytes that are no text, so it cannot be written into the profile",
+            "one of the settings holds bytes that are not text, so it cannot be written into the profile",
             hint="rename that file, so that its path is UTF-8",
         ) from None
 

@@ -44,7 +44,7 @@ def _permissions(about: subject.Subject, paths: ProfilePaths) -> models.Finding:
     if os.path.lexists(paths.key_file):
         key_file.KeyFile(paths, key_sources.KeySupply({})).read(None)
         present.append(paths.key_file)
-    return about.green("permissions", f"right: {len(present)} file{'' if len(present) == 1 else 's'} looked at")
+    return about.green("permissions", f"{len(present)} file{'' if len(present) == 1 else 's'} checked")
 
 
 def _disk(about: subject.Subject, paths: ProfilePaths, *, is_saved: bool) -> models.Finding:

@@ -70,7 +70,7 @@ class Visit:
             yield self._about.red("certificates", error)
             yield from self._about.all_skipped(_STEPS[1:], "it must be known first whom to trust")
             return
-        yield self._about.green("certificates", f"trusted are {self._trusted()}")
+        yield self._about.green("certificates", f"using {self._trusted()}")
         with http:
             yield from self._travel(http)
 
@@ -86,7 +86,7 @@ class Visit:
         source, path = certificates.source_of(self._target.ca_file, self._environ)
         # That of --ca-file, for which doctor has no option, is the profile's or DEVICELOGIN_CA_FILE.
         source = "the settings" if source == "--ca-file" else source
-        return "those of the operating system" if path is None else f"those of {path}, named by {source}"
+        return "the operating system's" if path is None else f"those of {path}, named by {source}"
 
     def _travel(self, http: http_session.HttpSession) -> Iterator[models.Finding]:
         error: errors.DeviceLoginError | None = None

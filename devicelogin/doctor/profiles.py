@@ -116,7 +116,7 @@ class Patient:
         except errors.StoreUnusableError as error:
             if wanted != "auto":
                 raise
-            return self.about.yellow("store", f"login would find no store by itself: {error.message}", hint=error.hint)
+            return self.about.yellow("store", f"login would not find a store: {error.message}", hint=error.hint)
         return self.about.green("store", f"login would keep the sign-in {_where(store.location)}; it was tried")
 
     def _look_at_sign_in(self, forecast: Forecaster) -> models.Finding:

@@ -49,7 +49,7 @@ def _bus(about: subject.Subject, environ: Mapping[str, str], *, in_keyring: bool
     )
     path = _socket_of(address)
     if path is None:
-        return about.green("session bus", f"named by {origin}; not tried, as it is no local socket")
+        return about.green("session bus", f"named by {origin}; not tried, as it is not a local socket")
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(_BUS_SECONDS)
@@ -99,7 +99,7 @@ def _jobs(about: subject.Subject) -> models.Finding:
 def _machine_id(about: subject.Subject) -> models.Finding:
     if machine.is_container():
         return about.green(
-            "machine id", "a container's, which may be another one tomorrow: nothing is bound to it by itself"
+            "machine id", "a container's, which may change: a sign-in is not bound to it unless asked for"
         )
     why = machine.why_not_lasting()
     if why is None:
@@ -130,7 +130,7 @@ def _wrong_with(directory: str, *, is_ours: bool) -> tuple[str, str] | None:
     """
     shown, usual = redaction.printable(directory), f"export XDG_RUNTIME_DIR={user_session.runtime_directory()}"
     if not os.path.isabs(directory):
-        return f"XDG_RUNTIME_DIR, {shown}, is no whole path", usual
+        return f"XDG_RUNTIME_DIR, {shown}, is not an absolute path", usual
     try:
         facts = os.lstat(directory) if is_ours else os.stat(directory)
     except FileNotFoundError:
@@ -144,7 +144,7 @@ def _wrong_by(facts: os.stat_result, directory: str, usual: str) -> tuple[str, s
     """Return the same by the owner and the mode of a directory that is there."""
     shown = redaction.printable(directory)
     if not stat.S_ISDIR(facts.st_mode):
-        return f"{shown} is no directory", f"look at it: ls -ld {shlex.quote(shown)}"
+        return f"{shown} is not a directory", f"look at it: ls -ld {shlex.quote(shown)}"
     if facts.st_uid != user_session.user_id():
         return f"{shown} belongs to user id {facts.st_uid}, not to you", usual
     if facts.st_mode & 0o022:

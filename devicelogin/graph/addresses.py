@@ -103,6 +103,6 @@ def _resembles_syntax(character: str) -> bool:
 
 def _refused(why: str) -> errors.UsageError:
     return errors.UsageError(
-        f"this is no address on Microsoft Graph: {why}",
+        f"this is not an address on Microsoft Graph: {why}",
         hint="give a path: devicelogin graph me, or devicelogin graph '/beta/me?$select=id'",
     )

@@ -145,7 +145,7 @@ class GraphClient:
         url = addresses.resolve(path, self._root)
         if not _METHOD.match(method):
             raise errors.UsageError(
-                f"{redaction.printable(method, limit=30)} is no HTTP method",
+                f"{redaction.printable(method, limit=30)} is not an HTTP method",
                 hint="write it in capitals: devicelogin graph POST me/sendMail --input mail.json",
             )
         asked = _Asked(method, url, _check_headers(headers or {}), body)
@@ -323,7 +323,7 @@ def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     for name, value in headers.items():
         shown = redaction.printable(name, limit=60)
         if not _HEADER_NAME.match(name):
-            raise errors.UsageError(f"{shown} is no name of a header", hint="write it as NAME: VALUE")
+            raise errors.UsageError(f"{shown} is not the name of a header", hint="write it as NAME: VALUE")
         if name.lower() in _OURS:
             raise errors.UsageError(f"the header {shown} cannot be set", hint="leave it out; it is set for you")
         if not value.isascii() or not value.isprintable() or value != value.strip():

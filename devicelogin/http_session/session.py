@@ -267,7 +267,7 @@ class HttpSession:
             # What stands before an @ may be a password.
             shown = redaction.printable(url.partition("?")[0].rpartition("@")[2], limit=100)
             raise errors.ConfigError(
-                f"{shown} is no address for a secure connection",
+                f"{shown} is not an address for a secure connection",
                 hint="addresses begin with https:// and hold no user name",
             )
         shown = host if port == 443 else parts.netloc.lower()

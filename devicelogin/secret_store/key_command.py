@@ -112,7 +112,7 @@ class KeyCommand(key_sources.Outside):
 
     def _failed(self, what: str) -> errors.StoreUnusableError:
         return errors.StoreUnusableError(
-            f"the key of the sealed file is not to be had: {what}",
+            f"cannot get the encryption key: {what}",
             hint=f"run the command yourself that stands as key in {self._paths.profile_file}",
             code="key_command",
         )

@@ -154,7 +154,7 @@ def chosen_key_source(wanted: str | None, supply: KeySupply) -> str:
         return "credential" if key_credential.is_here(supply.environ) else "file"
     if wanted not in _SOURCES:
         raise errors.ConfigError(
-            f"key = {redaction.printable(wanted)!r} is no key source of the sealed file", hint='write key = "file"'
+            f"key = {redaction.printable(wanted)!r} is not a source of encryption keys", hint='write key = "file"'
         )
     return wanted
 

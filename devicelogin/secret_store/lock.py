@@ -134,7 +134,7 @@ class ProfileLock:
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise errors.ConfigError(
-                    f"{self._path} is a link; a file of ours is never one",
+                    f"{self._path} is a link, and devicelogin uses only real files",
                     hint=f"delete the link: rm {private_files.as_word(self._path)}",
                 ) from error
             is_out_of_reach = not os.access(os.path.dirname(self._path), os.X_OK)

@@ -283,7 +283,7 @@ def _xdg(environ: "Mapping[str, str]", variable: str, default: str) -> str:
     if not os.path.isabs(home):
         from devicelogin import errors
 
-        given = f"HOME is {home!a}, which is no whole path" if home else "HOME is not set"
+        given = f"HOME is {home!a}, which is not an absolute path" if home else "HOME is not set"
         raise errors.ConfigError(
             f"{given}, so there is no place for the saved sign-in",
             hint="export DEVICELOGIN_HOME=/path/of/a/private/directory",

@@ -10,7 +10,7 @@ import re
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from devicelogin import errors, models, private_files, redaction
+from devicelogin import errors, hints, models, private_files, redaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,8 +36,8 @@ def _is_yes_or_no(value: object) -> bool:
     return isinstance(value, bool)
 
 
-_TEXT = (_is_text, 'a text, as in {key} = "..."')
-_TEXTS = (_is_texts, 'a list of texts, as in {key} = ["..."]')
+_TEXT = (_is_text, 'a string, as in {key} = "..."')
+_TEXTS = (_is_texts, 'a list of strings, as in {key} = ["..."]')
 
 _KEYS: dict[str, tuple[Fits, str]] = {
     "client_id": _TEXT,
@@ -51,7 +51,7 @@ _KEYS: dict[str, tuple[Fits, str]] = {
     "ca_file": _TEXT,
     "min_valid": (_is_number, "a whole number, as in {key} = 300"),
     "store": _TEXT,
-    "key": (lambda value: _is_text(value) or _is_texts(value), 'a text or a list of texts, as in {key} = "file"'),
+    "key": (lambda value: _is_text(value) or _is_texts(value), 'a string or a list of strings, as in {key} = "file"'),
     "bind": _TEXT,
     "cache": (_is_text, '"on" or "off", with its quotes'),
     "on_code": _TEXTS,
@@ -126,14 +126,6 @@ def write_profile(paths: ProfilePaths, changes: Mapping[str, object]) -> None:
     private_files.replace(profile.path, text.encode())
 
 
-def nearest(name: str, known: tuple[str, ...]) -> str | None:
-    """Return the one of `known` that somebody who wrote `name` most likely meant."""
-    import difflib  # only for who made a mistake
-
-    found = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return found[0] if found else None
-
-
 def _rewritten(profile: Profile, changes: Mapping[str, object], wanted: Mapping[str, object], name: str) -> str:
     import tomlkit  # only login writes profiles
 
@@ -197,7 +189,7 @@ def _parsed(path: str, text: str) -> dict[str, object]:
 def _check_type(profile: Profile, key: str, value: object) -> None:
     line = profile.line_of(key) or 1
     if key not in _KEYS:
-        close = nearest(key, KEYS)
+        close = hints.nearest(key, KEYS)
         raise errors.ConfigError(
             f"{profile.path}:{line}: unknown key {redaction.printable(key, limit=60)!r}",
             hint=f"the nearest known key is {close}" if close else f"the known keys are {', '.join(KEYS)}",

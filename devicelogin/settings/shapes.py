@@ -58,7 +58,7 @@ def client_id(given: object) -> str:
 
     The value is not shown when it is wrong: people paste client secrets here.
     """
-    text = _text(given, "client id")
+    text = _text(given)
     if not _GUID.match(text):
         raise BadValueError(
             "it is not of the shape 00000000-0000-0000-0000-000000000000",
@@ -69,7 +69,7 @@ def client_id(given: object) -> str:
 
 def oidc_client_id(given: object) -> str:
     """Return the client id at an OpenID provider, as it was written."""
-    text = _text(given, "client id")
+    text = _text(given)
     if not _CLIENT_ID.match(text) or not text.strip():
         raise BadValueError(
             "it is empty or holds more than plain printable letters", "ask who runs the provider for it"
@@ -79,14 +79,14 @@ def oidc_client_id(given: object) -> str:
 
 def tenant(given: object) -> str:
     """Return a tenant's GUID or domain, or organizations, common or consumers; lower case."""
-    text = _text(given, "tenant")
+    text = _text(given)
     if not _is_tenant(text):
         hint = (
             "give the tenant's GUID, one of its domains (contoso.onmicrosoft.com), organizations, common or consumers"
         )
         if "/" in text:
-            hint = "a tenant is no URL; for an authority of your own: --authority https://HOST/TENANT"
-        raise BadValueError(f"{_shown(text)} is no tenant", hint)
+            hint = "a tenant is not a URL; for an authority of your own: --authority https://HOST/TENANT"
+        raise BadValueError(f"{_shown(text)} is not a tenant", hint)
     return text.lower()
 
 
@@ -127,7 +127,7 @@ def scopes(given: object, *, is_oidc: bool) -> tuple[str, ...]:
         parts = tuple(part for part in _BETWEEN_SCOPES.split(item) if _SCOPE.match(part))
         if not _SCOPE.match(item):
             raise BadScopesError(
-                f"{_shown(item)} is no scope: a scope has no spaces, quotes or control characters",
+                f"{_shown(item)} is not a scope: a scope has no spaces, quotes or control characters",
                 parts[:9] or _EXAMPLES,
             )
         # RFC 6749 allows a comma; Entra has none in its scopes, and elsewhere a reserved name gives a list away.
@@ -159,7 +159,7 @@ def ca_file(given: object, *, directory: str, home: str) -> str:
 
     An empty `directory` is the present one.
     """
-    text = _text(given, "file")
+    text = _text(given)
     if text.startswith("~/") and home:
         text = os.path.join(home, text[2:])
     path = os.path.join(directory, text) if text else ""
@@ -181,16 +181,16 @@ def min_valid(given: object) -> int:
     text = str(given)
     if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or int(text) > MIN_VALID_LIMIT:
         raise BadValueError(
-            f"{_shown(text)} is no number of seconds from 0 to {MIN_VALID_LIMIT}", "five minutes are 300"
+            f"{_shown(text)} is not a number of seconds from 0 to {MIN_VALID_LIMIT}", "five minutes are 300"
         )
     return int(text)
 
 
 def store(given: object) -> str:
     """Return `auto`, `keyring`, `file` or `keyring:module.Class`."""
-    text = _text(given, "store")
+    text = _text(given)
     if not _STORE.match(text):
-        raise BadValueError(f"{_shown(text)} is no store", "it is one of auto, keyring, file, keyring:module.Class")
+        raise BadValueError(f"{_shown(text)} is not a store", "it is one of auto, keyring, file, keyring:module.Class")
     return text
 
 
@@ -218,9 +218,9 @@ def command(given: object, *, empty: bool = True) -> tuple[str, ...]:
 
 def hours(given: object) -> str:
     """Return a daily span of local time, `HH:MM-HH:MM`; it may run over midnight."""
-    text = _text(given, "span")
+    text = _text(given)
     if not _HOURS.match(text):
-        raise BadValueError(f"{_shown(text)} is no span of hours", 'write it as "08:00-18:00"')
+        raise BadValueError(f"{_shown(text)} is not a span of hours", 'write it as "08:00-18:00"')
     return text
 
 
@@ -234,7 +234,7 @@ def _is_tenant(text: str) -> bool:
 
 
 def _https_url(given: object, *, path_required: str | None = None) -> str:
-    text = _text(given, "URL")
+    text = _text(given)
     # SECURITY: what does not match as a whole is not shown: it may carry a password before its host.
     match = _HTTPS_URL.match(text)
     if match is None or _FOLDED.search(match["path"]):
@@ -252,19 +252,20 @@ def _bad_url(text: str) -> BadValueError:
     if text.lower().startswith("http://"):
         return BadValueError("it begins with http:, so tokens would travel in the open", "begin it with https://")
     if not text.lower().startswith("https://"):
-        return BadValueError("it is no https URL", "write it in full: https://HOST/PATH")
+        return BadValueError("it is not an https URL", "write it in full: https://HOST/PATH")
     if "@" in text.removeprefix("https://").partition("/")[0]:
         return BadValueError("it has a user name before its host", "leave out everything up to the @")
     if "?" in text or "#" in text:
         return BadValueError("it has a query or fragment", "leave out everything from the ? or # on")
     return BadValueError(
-        "it is no plain URL of host and path", "write it as https://HOST/PATH in plain ASCII, without spaces, // or .."
+        "it is not a plain URL of host and path",
+        "write it as https://HOST/PATH in plain ASCII, without spaces, // or ..",
     )
 
 
-def _text(given: object, what: str) -> str:
+def _text(given: object) -> str:
     if not isinstance(given, str):
-        raise BadValueError(f"a {what} is a text", "put it between quotes")
+        raise BadValueError("it must be a string", "put it between quotes")
     return given
 
 
@@ -274,7 +275,7 @@ def _texts(given: object) -> tuple[str, ...]:
         or not isinstance(given, (list, tuple))
         or not all(isinstance(item, str) for item in given)
     ):
-        raise BadValueError("it is no list of texts", 'write a list: ["one", "another"]')
+        raise BadValueError("it is not a list of strings", 'write a list: ["one", "another"]')
     return tuple(given)
 
 

@@ -129,7 +129,7 @@ def _header(id_token: str) -> tuple[str | None, str]:
     try:
         header = jwt.get_unverified_header(id_token)
     except (jwt.PyJWTError, ValueError, RecursionError):
-        _refuse("it is no signed token")
+        _refuse("it is not a signed token")
     kid = header.get("kid")
     return kid if isinstance(kid, str) else None, str(header.get("alg"))
 
@@ -183,7 +183,7 @@ def _check_times(claims: dict[str, Any], now: float) -> None:
         value = claims.get(name, now)
         # Not true of NaN either, and a whole number may be too large for a float.
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _END_OF_TIME:
-            _refuse(f"its {name} is no time")
+            _refuse(f"its {name} is not a time")
         moments[name] = float(value)
     if moments["exp"] <= now - LEEWAY:
         _refuse("it has expired")

@@ -67,7 +67,7 @@ def test_a_variable_that_is_not_there_is_not_missed(box: sandbox.Box, missing: s
     [
         (None, "HOME is not set"),
         ("", "HOME is not set"),
-        ("ada", "HOME is 'ada', which is no whole path"),
+        ("ada", "HOME is 'ada', which is not an absolute path"),
         ("/nonexistent", "HOME is '/nonexistent': No such file or directory"),
         ("/dev/null", "HOME, '/dev/null', is not a directory"),
     ],

@@ -142,7 +142,7 @@ def test_a_command_is_found_again_from_the_profile(box: sandbox.Box) -> None:
     key.rename(box.home / "away")
     result = box.run("token", "--force-refresh")
     assert (result.status, result.lines("error")) == (
-        73, ["the key of the sealed file is not to be had: cat failed with exit status 1"],
+        73, ["cannot get the encryption key: cat failed with exit status 1"],
     )  # fmt: skip
     assert str(key) not in result.err, "arguments may be secret"
     (box.home / "away").rename(key)

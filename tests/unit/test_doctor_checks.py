@@ -237,9 +237,13 @@ def test_the_lock_is_tried_and_given_back(tmp_path: Path) -> None:
     [
         (lambda path: path.chmod(0o777), "others may write into {}", "chmod 700 {}"),
         (lambda path: path.rmdir(), "XDG_RUNTIME_DIR, {}, is not there", "export XDG_RUNTIME_DIR=/run/user/"),
-        (lambda path: (path / "devicelogin").write_text(""), "{}/devicelogin is no directory", "ls -ld {}/devicelogin"),
-        (lambda path: (path / "devicelogin").symlink_to("/etc"), "{}/devicelogin is no directory", "ls -ld"),
-        (lambda path: path.rename(path.parent / "away") and path.write_text(""), "{} is no directory", "ls -ld {}"),
+        (
+            lambda path: (path / "devicelogin").write_text(""),
+            "{}/devicelogin is not a directory",
+            "ls -ld {}/devicelogin",
+        ),
+        (lambda path: (path / "devicelogin").symlink_to("/etc"), "{}/devicelogin is not a directory", "ls -ld"),
+        (lambda path: path.rename(path.parent / "away") and path.write_text(""), "{} is not a directory", "ls -ld {}"),
     ],
     ids=["open to others", "missing", "a file in its place", "a link", "no directory"],
 )

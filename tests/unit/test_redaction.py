@@ -91,7 +91,7 @@ def test_a_cut_json_web_token_is_one(cut: str) -> None:
         f"https://login.microsoftonline.com/{GUID}/v2.0/.well-known/openid-configuration",
         f"https://graph.microsoft.com/v1.0/users/{GUID}/messages?$select=subject,receivedDateTime&$top=10",
         f"home account {GUID}.{GUID} in {GUID.upper()}",
-        "/home/ada/.local/state/devicelogin/default/sign-in is a link; a file of ours is never one",
+        "/home/ada/.local/state/devicelogin/default/sign-in is a link, and devicelogin uses only real files",
         "/run/user/1000/devicelogin/some-rather-long-profile-name/with-a-very-long-directory-name-below-it-2026",
         "/usr/lib/python3.11/site-packages/keyring/backends/SecretService.py",
         "keyring:keyrings.cryptfile.cryptfile.CryptFileKeyring",

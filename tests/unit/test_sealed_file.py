@@ -369,7 +369,7 @@ _GOLDEN = (
 def test_a_key_source_or_binding_of_no_known_name_is_refused(tmp_path: Path) -> None:
     """78 in a setting; there is no plaintext store behind any name."""
     ours = profile_paths(tmp_path)
-    with pytest.raises(errors.ConfigError, match="no key source"):
+    with pytest.raises(errors.ConfigError, match="not a source of encryption keys"):
         secret_store.choose_store("file", ours, key="none")
     with pytest.raises(errors.ConfigError, match="bind"):
         secret_store.choose_store("file", ours, bind="host")

@@ -67,9 +67,9 @@ def test_an_authority_has_one_normal_form(written: str, normal: str) -> None:
     ("written", "why"),
     [
         ("http://login.example/x", "begins with http:"),
-        ("login.example/x", "no https URL"),
-        ("ftp://login.example/x", "no https URL"),
-        ("", "no https URL"),
+        ("login.example/x", "not an https URL"),
+        ("ftp://login.example/x", "not an https URL"),
+        ("", "not an https URL"),
         ("https://user:geheim@login.example/x", "user name"),
         ("https://graph.microsoft.com@evil.example/x", "user name"),
         ("https://login.example/x?y=1", "query"),
@@ -93,7 +93,7 @@ def test_an_authority_has_one_normal_form(written: str, normal: str) -> None:
         ("https:///x", "plain URL"),
         ("https://.example/x", "plain URL"),
         ("https://login.example\t/x", "plain URL"),
-        (7, "text"),
+        (7, "string"),
     ],
 )
 def test_what_is_no_authority_says_why(written: object, why: str) -> None:
@@ -246,7 +246,7 @@ def test_a_store_is_one_of_four_shapes(written: str) -> None:
 )
 def test_nothing_else_is_a_store(written: str) -> None:
     """There is no plaintext store."""
-    with pytest.raises(shapes.BadValueError, match="no store"):
+    with pytest.raises(shapes.BadValueError, match="not a store"):
         shapes.store(written)
 
 
