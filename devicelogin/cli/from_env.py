@@ -170,8 +170,11 @@ def _checked(setting: str, each: _Found, path: str) -> object:
     try:
         return parsers[setting](each.value)
     except shapes.BadValueError as bad:
+        why, hint = bad.why, bad.hint
+        if "$" in each.value:
+            why, hint = "it refers to another variable, and none is expanded here", "write its value in its place"
         raise errors.ConfigError(
-            f"{redaction.printable(path)}:{each.line}: cannot use {each.name}: {bad.why}", hint=bad.hint
+            f"{redaction.printable(path)}:{each.line}: cannot use {each.name}: {why}", hint=hint
         ) from None
 
 

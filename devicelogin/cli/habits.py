@@ -151,6 +151,9 @@ _FORCE = "devicelogin token --force-refresh"
 #: An option of other programs; the table of its command is asked first, then that of all commands ("").
 OPTIONS: dict[str, dict[str, str]] = {
     "login": {
+        "--username": _WHO,
+        "--user": _WHO,
+        "-u": _WHO,
         "--allow-no-subscriptions": "leave it out: a sign-in here needs no subscription",
         "--browser": _BROWSER,
         "--claims-challenge": "leave it out: such challenges are answered without you",
@@ -283,9 +286,9 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--secret": _NO_SECRET,
         "--password": _NO_SECRET,
         "--certificate": _NO_SECRET,
-        "--username": _WHO,
-        "--user": _WHO,
-        "-u": _WHO,
+        "--username": _PROFILE,
+        "--user": _PROFILE,
+        "-u": _PROFILE,
         "--account": _PROFILE,
         "--subscription": _PROFILE,
         "--name": _PROFILE,

@@ -93,6 +93,10 @@ def _unknown_option(wrong: str, context: click.Context | None, command: str) -> 
         return errors.UsageError(f"no such option '{wrong}'", hint=hint)
     parameters = context.command.get_params(context) if context is not None else []
     options = [option for parameter in parameters for option in parameter.opts if option.startswith("--")]
+    if context is not None and isinstance(context.command, click.Group):
+        name = wrong.lstrip("-")
+        if name in context.command.list_commands(context):
+            return errors.UsageError(f"no such option '{wrong}'; it is a command", hint=f"{command} {name}")
     near = hints.nearest(wrong, options) if wrong.startswith("--") else None
     meant = f"; did you mean {near}?" if near else ""
     return errors.UsageError(f"no such option '{wrong}'{meant}", hint=f"{command} --help")

@@ -92,6 +92,7 @@ def test_options_win_over_the_env_file(box: sandbox.Box, tmp_path: Path) -> None
     [
         (b"CLIENT_ID=<your client id>\n", 78, ":1: cannot use CLIENT_ID"),
         (b"\nTENANT_ID=https://x/y\n", 78, ":2: cannot use TENANT_ID"),
+        (b"AUTHORITY=https://x/${TENANT_ID}\n", 78, "AUTHORITY: it refers to another variable"),
         (b"CLIENT_ID=11111111-2222-3333-4444-555555555555\nAPP_ID=2\n", 78, "CLIENT_ID (line 1) and APP_ID (line 2) differ"),
         ("CLIENT_ID=x".encode("utf-16"), 2, "UTF-16"),
         (codecs.BOM_UTF16_BE + "CLIENT_ID=x".encode("utf-16-be"), 2, "UTF-16"),

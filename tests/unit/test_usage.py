@@ -143,6 +143,20 @@ def test_swapped_letters_are_seen_in_short_names_of_profiles_too() -> None:
 @pytest.mark.parametrize(
     ("line", "hint"),
     [
+        ("keepalive --install", "devicelogin keepalive install"),
+        ("--status", "devicelogin status"),
+        ("logout --username ada", "each saved sign-in is a profile: --profile NAME"),
+        ("login --username ada", "devicelogin login --expect-user USER"),
+    ],
+)
+def test_a_foreign_option_leads_to_what_this_command_can_do(line: str, hint: str) -> None:
+    """A command that was typed as an option is found; of `logout` nobody is led to sign in."""
+    assert refusal(line).hint == hint
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
         ("login work", "devicelogin login --profile work"),
         ("status work", "devicelogin status --profile work"),
         ("logout work", "devicelogin logout --profile work"),
