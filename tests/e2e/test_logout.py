@@ -133,6 +133,29 @@ def test_a_store_that_keeps_its_secret_keeps_the_trace_and_gives_no_cached_token
     assert not (box.state / "default" / "sign-in").exists()
 
 
+def test_a_sign_in_that_a_logout_could_not_delete_is_not_used_when_its_store_answers_again(box: sandbox.Box) -> None:
+    """Only another sign-in brings it back; a logout finishes, and in between every command says what is to be done."""
+    locked = box.give_odd_keyrings() / "locked"
+    box.login(store="keyring:odd_keyrings.Lockable")
+    locked.touch()
+    assert box.run("logout").status == 73
+    locked.unlink()
+    refreshed = box.emulator.count("token", grant_type="refresh_token")
+    for command in ("token", "store move --to file", "store rekey", "token --force-refresh"):
+        result = box.run(*command.split())
+        assert result.status == 4, result
+        assert "finish it: devicelogin logout" in result.err
+    assert box.emulator.count("token", grant_type="refresh_token") == refreshed
+    assert "a logout was not finished" in box.run("status").out
+    waiting = box.start("login", *box.app(store="file"))
+    box.emulator.decline(box.emulator.wait_for_code())
+    assert waiting.finish().status != 0
+    assert box.run("token").status == 4, "the sign-in that was not completed has brought nothing back"
+    assert box.run("logout").status == 0
+    assert not box.odd_items()
+    assert not (box.state / "default" / "sign-in").exists()
+
+
 def test_one_profile_that_cannot_be_signed_out_does_not_keep_the_others(box: sandbox.Box) -> None:
     """`logout --all`: every profile is tried, and each failure names its profile."""
     for profile in ("a", "b", "c"):
@@ -264,15 +287,19 @@ def test_no_directory_is_made_for_a_profile_that_is_not_there(box: sandbox.Box, 
     result = box.run(*command.split(), PATH="/nowhere")
     assert result.status in {0, 4, 75}, result  # 75: `doctor` may find no network
     assert everything(box) == []
+    assert "removed" not in result.err, "nothing was made that had to be removed again"
 
 
-def test_a_logout_of_what_is_not_there_deletes_a_key_that_was_left(box: sandbox.Box) -> None:
-    """Settings and state may be lost: the key file alone is reason enough to clean up."""
+@pytest.mark.parametrize("left", ["config/keys/default.key", "runtime/default/own"])
+def test_a_logout_of_what_is_not_there_deletes_a_secret_that_was_left(box: sandbox.Box, left: str) -> None:
+    """Settings and state may be lost: a key file alone, or a cached token alone, is reason enough to clean up."""
     box.login()
-    shutil.rmtree(box.state)
+    assert (box.home / "all" / left).exists()
     (box.config / "default.toml").unlink()
+    for directory in {box.config, box.state, box.runtime} - {box.home / "all" / left.partition("/")[0]}:
+        shutil.rmtree(directory)
     assert box.run("logout").status == 0
-    assert not key(box).exists()
+    assert not (box.home / "all" / left).exists()
 
 
 def test_a_purge_of_the_last_profile_names_the_daily_job_that_is_left(box: sandbox.Box) -> None:
