@@ -105,6 +105,17 @@ def test_what_was_left_beside_an_output_file_without_a_note_is_swept_with_that_f
     assert not left.exists()
 
 
+def test_half_a_key_that_was_left_is_swept_by_the_next_refresh(box: sandbox.Box) -> None:
+    """Also where the sign-in is in a keyring, whose use writes no key."""
+    box.give_odd_keyrings()
+    box.login(store=sandbox.HONEST)
+    left = box.config / "keys" / ".new-default.key-0123456789ab"
+    left.parent.mkdir(mode=0o700, exist_ok=True)
+    left.write_text("half a key")
+    assert box.run("token", "--force-refresh").status == 0
+    assert not left.exists()
+
+
 def test_a_sweep_leaves_what_another_command_is_writing(box: sandbox.Box, commands: file_calls.Commands) -> None:
     """Its lock tells; and a file of the same kind of name that is somebody's link is no file of ours."""
     box.sign_in()
