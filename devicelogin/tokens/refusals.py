@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SECONDS = 60.0
 FORCED_SECONDS = 5.0
 
+#: The longest wish of a server to be left alone that is told (seconds), as in `retry`, which is not imported here.
+LONGEST_SECONDS = 3600.0
+
 #: How many refusals of one profile are remembered?
 _MOST = 32
 
@@ -55,7 +58,7 @@ class Refusals:
     def put_off(self, asked: str, error: "errors.TryLaterError", *, claims: str | None = None) -> None:
         """Remember that the provider asked to be left alone when it answered with `error`, whatever is asked then (D21).
 
-        For a minute at most: it may be well again long before the time that it named, and one request a minute is no burden.
+        For a minute at most, however long that is: it may be well again before, and one request a minute is no burden.
 
         Other failures of the moment are not remembered, for a server that is down has refused nothing; but what Entra calls
         a loop is, which each further request would only prolong.
@@ -67,7 +70,7 @@ class Refusals:
             return
         if error.retry_after is None and error.code != "throttled":
             return
-        seconds = min(max(error.retry_after or 0.0, FORCED_SECONDS), SECONDS)
+        seconds = min(max(error.retry_after or 0.0, FORCED_SECONDS), LONGEST_SECONDS)
         error.retry_after, error.hint = seconds, _later(seconds)
         self.remember(asked, error, for_all=True, seconds=seconds)
 
@@ -82,7 +85,7 @@ class Refusals:
     ) -> None:
         """Remember that `asked` was refused with `error`; `for_all`: and so would be whatever else is asked.
 
-        It counts for a minute, or for the `seconds`, no more than that, for which the provider asked to be left alone.
+        It counts for a minute, or for the `seconds` for which the provider asked to be left alone, where these are fewer.
 
         Failure is silent: then the provider is asked once more. The caller holds the profile's lock.
         """
@@ -144,13 +147,13 @@ class Refusals:
 
 
 def _seconds(entry: "dict[str, Any]") -> float:
-    """Return for how long `entry` counts: a minute, or as long as the provider asked to be left alone."""
+    """Return how long the provider asked to be left alone, a minute where it did not."""
     named = entry.get("seconds")
     return named if isinstance(named, float) else SECONDS
 
 
 def _later(seconds: float) -> str:
-    return f"try again in {max(1, round(seconds))} s; before that nobody is asked without --force-refresh"
+    return f"try again in {max(1, round(seconds))} s"
 
 
 def _name(asked: str, claims: str | None) -> str:
