@@ -139,7 +139,10 @@ def start_where(box: sandbox.Box, machine: cron_machine.CronMachine, case: str) 
         shutil.copytree("/etc", box.home / "etc", symlinks=True)
         (box.home / "etc" / "cron.deny").write_text("nobody\n")
         box.home.chmod(0o755)
-        script = 'mount --bind "$0" /etc && exec setpriv --reuid=nobody --regid=nogroup --clear-groups "$@"'
+        # Where the checkout is in a directory that only root can search, nobody may read it all the same.
+        become = "setpriv --reuid=nobody --regid=nogroup --clear-groups"
+        reads = "--inh-caps=-all,+dac_read_search --ambient-caps=-all,+dac_read_search"
+        script = f'mount --bind "$0" /etc && exec {become} {reads} "$@"'
         before = [*machine.before, "sh", "-c", script, str(box.home / "etc")]
         return box.start("keepalive", "install", before=before).finish()
     machine.write_crontab(OTHERS)
