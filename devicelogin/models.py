@@ -219,10 +219,9 @@ class StoreLocation:
 class SignIn:
     """The trace of a saved sign-in: who, with what, where the secret lies. Not secret (file `sign-in`).
 
-    `state` is `pending` while the secret is being saved, `saved` once it was read back, and `leaving` where a logout could
-    not delete it. `previous` names the place of an older secret that a login to another store is about to replace, so that
-    none is ever without a trace. `hosts` are those (with their ports) that the provider named at login; a secret is sent to
-    no other one.
+    `state` is `pending` while the secret is being saved and `saved` once it was read back. `previous` names the place of
+    an older secret that a login to another store is about to replace, so that none is ever without a trace. `hosts` are
+    those (with their ports) that the provider named at login; a secret is sent to no other one.
     """
 
     state: str

@@ -62,15 +62,6 @@ class Shortening(Honest):
         super().set_password(service, username, password[:200])
 
 
-class Lockable(Honest):
-    """Is locked while a file `locked` lies beside its items."""
-
-    def _file(self, service: str, username: str) -> Path:
-        if (Path(os.environ["ODD_KEYRING_DIRECTORY"]) / "locked").exists():
-            raise errors.KeyringLocked("locked")
-        return super()._file(service, username)
-
-
 class Undeleting(Honest):
     """Never deletes, and does not say so."""
 

@@ -68,7 +68,6 @@ def move(work: Workplace, *, patient: bool = False, wait_seconds: float = WAIT_S
 def _signed_in(work: Workplace, found: models.SignIn | None) -> models.SignIn:
     if found is None:
         raise silent.not_signed_in(work.paths)
-    secret_store.check_not_leaving(work.paths, found)
     return found
 
 

@@ -64,7 +64,6 @@ def _sealed(work: Workplace, found: models.SignIn | None) -> models.SignIn:
     """Return `found` where it lies in a sealed file whose key source is to stay."""
     if found is None:
         raise silent.not_signed_in(work.paths)
-    secret_store.check_not_leaving(work.paths, found)
     to_file = hints.command("store move --to file", work.profile)
     if work.given_store is not None or found.location.kind != "file":
         raise errors.ConfigError(

@@ -78,7 +78,7 @@ def _unusable(work: Workplace, state: str, sign_in: models.SignIn | None, why: s
 
 
 def _state(sign_in: models.SignIn, reason: str | None) -> str:
-    if sign_in.state == "pending":
+    if sign_in.state != "saved":
         return "pending"
     return "signed-in" if reason is None else "login-required"
 
@@ -114,7 +114,7 @@ def _lasts_until(sign_in: models.SignIn, times: models.Times | None) -> datetime
 
 def _why_login_is_needed(sign_in: models.SignIn, times: models.Times | None, until: datetime | None) -> str | None:
     if sign_in.state != "saved" and times is None:
-        return f"the last {'logout' if sign_in.state == 'leaving' else 'sign-in'} was interrupted"
+        return "the last sign-in was interrupted"
     if times is not None and times.refused is not None:
         return times.refused
     if until is not None and until < datetime.now(UTC):

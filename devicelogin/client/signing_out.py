@@ -42,8 +42,7 @@ def logout(work: Workplace) -> Outcome:
 
     The refresh token goes first, then all that is derived from it (design decision D23). What fails stops nothing else: at
     the end one error names all that is left. The trace stays only where a store may still hold a secret, so that a second
-    run can finish, and nobody is given a token by that secret meanwhile. Raises StoreUnusableError and others of the
-    family; DataBadError where a newer version wrote the trace.
+    run can finish. Raises StoreUnusableError and others of the family; DataBadError where a newer version wrote the trace.
     """
     if work.given_store is None and not work.paths.is_there():
         return Outcome()  # no directory is made for a lock: the name may be a slip of the keyboard
@@ -62,7 +61,7 @@ def logout(work: Workplace) -> Outcome:
             failures.tried(secret_store.remove_sign_in, work.paths)
         elif sign_in is not None and is_readable:
             # Anew: a cached token that could not be deleted then belongs to no trace, and nobody is given it.
-            failures.tried(secret_store.write_sign_in, work.paths, dataclasses.replace(sign_in, state="leaving"))
+            failures.tried(secret_store.write_sign_in, work.paths, sign_in)
             failures.tried(_note_unfinished, work)
         failures.raise_first(notes)
     return Outcome(account=sign_in.account if sign_in is not None else None, revoked=revoked, notes=tuple(notes))

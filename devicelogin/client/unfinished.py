@@ -40,8 +40,7 @@ def settle(work: Workplace) -> models.SignIn | None:
 
 
 def _is_settled(trace: models.SignIn) -> bool:
-    # What a logout has left waits for another logout, or for a sign-in that replaces it, and comes back by nothing else.
-    return trace.state == "leaving" or (trace.state == "saved" and trace.previous is None)
+    return trace.state == "saved" and trace.previous is None
 
 
 def _settled(work: Workplace, trace: models.SignIn) -> models.SignIn | None:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from devicelogin.secret_store.selection import choose_store, is_record_there, keyring_location, open_store
     from devicelogin.secret_store.sign_in import (
         OLDER_COPY,
-        check_not_leaving,
         is_older_copy,
         read_sign_in,
         read_times,
@@ -40,7 +39,6 @@ _HOMES = {
     "SavedSignIn": "record",
     "SecretStore": "protocol",
     "WAIT_SECONDS": "lock",
-    "check_not_leaving": "sign_in",
     "choose_store": "selection",
     "held_descriptors": "lock",
     "is_of_keyring": "keyring_store",
@@ -69,7 +67,6 @@ __all__ = [
     "ProfileLock",
     "SavedSignIn",
     "SecretStore",
-    "check_not_leaving",
     "choose_store",
     "held_descriptors",
     "is_of_keyring",

@@ -1,7 +1,7 @@
 """The trace of a saved sign-in: the files `sign-in` and `times`. They hold no secret.
 
 `sign-in` is written "pending" before the secret is saved and "saved" after it was read back, so that no saved secret is
-ever without a trace; "leaving" where a logout could not delete the secret, which nobody is to use from then on; `times` is informational, and a damaged one counts as none.
+ever without a trace; `times` is informational, and a damaged one counts as none.
 """
 
 from __future__ import annotations
@@ -24,16 +24,7 @@ _TOO_LATE = 32_503_680_000
 #: What is said of a record that `is_older_copy` knows?
 OLDER_COPY = "the saved record is older than the last one that was saved here: it may have been restored from a backup"
 
-_STATES = frozenset({"pending", "saved", "leaving"})
-
-
-def check_not_leaving(paths: settings_paths.ProfilePaths, trace: models.SignIn) -> None:
-    """Raise LoginRequiredError where a logout has ended the sign-in of `trace`, although its secret is still there."""
-    if trace.state == "leaving":
-        raise errors.LoginRequiredError(
-            f"a logout of the profile {paths.profile} was begun and could not delete the saved sign-in",
-            hint=f"finish it: {hints.command('logout', paths.profile)}; or sign in anew: {hints.login(paths.profile)}",
-        )
+_STATES = frozenset({"pending", "saved"})
 
 
 def read_sign_in(paths: settings_paths.ProfilePaths) -> models.SignIn | None:

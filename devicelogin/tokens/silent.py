@@ -236,7 +236,6 @@ class SilentTokens:
         trace = secret_store.read_sign_in(self._paths)
         if trace is None:
             raise not_signed_in(self._paths)
-        secret_store.check_not_leaving(self._paths, trace)
         places = [trace.location, *([trace.previous] if trace.previous is not None else [])]
         for location in places:
             store = self._open_store(dataclasses.replace(trace, location=location))

@@ -133,29 +133,6 @@ def test_a_store_that_keeps_its_secret_keeps_the_trace_and_gives_no_cached_token
     assert not (box.state / "default" / "sign-in").exists()
 
 
-def test_a_sign_in_that_a_logout_could_not_delete_is_not_used_when_its_store_answers_again(box: sandbox.Box) -> None:
-    """Only another sign-in brings it back; a logout finishes, and in between every command says what is to be done."""
-    locked = box.give_odd_keyrings() / "locked"
-    box.login(store="keyring:odd_keyrings.Lockable")
-    locked.touch()
-    assert box.run("logout").status == 73
-    locked.unlink()
-    refreshed = box.emulator.count("token", grant_type="refresh_token")
-    for command in ("token", "store move --to file", "store rekey", "token --force-refresh"):
-        result = box.run(*command.split())
-        assert result.status == 4, result
-        assert "finish it: devicelogin logout" in result.err
-    assert box.emulator.count("token", grant_type="refresh_token") == refreshed
-    assert "a logout was not finished" in box.run("status").out
-    waiting = box.start("login", *box.app(store="file"))
-    box.emulator.decline(box.emulator.wait_for_code())
-    assert waiting.finish().status != 0
-    assert box.run("token").status == 4, "the sign-in that was not completed has brought nothing back"
-    assert box.run("logout").status == 0
-    assert not box.odd_items()
-    assert not (box.state / "default" / "sign-in").exists()
-
-
 def test_one_profile_that_cannot_be_signed_out_does_not_keep_the_others(box: sandbox.Box) -> None:
     """`logout --all`: every profile is tried, and each failure names its profile."""
     for profile in ("a", "b", "c"):
