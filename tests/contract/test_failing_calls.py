@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EINTR, errno.EACCES, errno.EMFILE, errno.ENOMEM, errno.ESTALE)
 
 #: How many calls of one command fail in sample counts?
-SAMPLE = 8
+SAMPLE = 6
 
 #: The unusable store, the output that could not be written, and settings that cannot be read; and a limit of the session.
 ENDINGS = {0, 73, 74, 78}
