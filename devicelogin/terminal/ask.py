@@ -107,8 +107,8 @@ def is_enter_pressed(screen: Screen, stdin: TextIO, question: str, *, seconds: f
         return False
     with contextlib.suppress(termios.error):
         termios.tcflush(stdin, termios.TCIFLUSH)
-    screen.write(f"{redaction.printable(question)} ")
     try:
+        screen.write(f"{redaction.printable(question)} ")
         ready, _, _ = select.select([stdin], [], [], seconds)
         if ready and os.read(stdin.fileno(), _LONGEST):
             return True  # the terminal has shown the Enter, which ended the line
@@ -131,8 +131,8 @@ def _is_in_foreground(stdin: TextIO) -> bool:
 
 
 def _answer(screen: Screen, stdin: TextIO, question: str) -> str:
-    screen.write(f"{redaction.printable(question)} ")
     try:
+        screen.write(f"{redaction.printable(question)} ")
         line = stdin.readline(_LONGEST)
     except BaseException:  # a signal: what is said of it stands on a line of its own
         with contextlib.suppress(OSError, ValueError):
