@@ -114,7 +114,7 @@ class Session:
         status = self.running.finish().status
         assert termios.tcgetattr(self.slave) == self.modes, "the terminal's modes were changed"
         os.close(self.slave)
-        self._reader.join(5)
+        self._reader.join(PATIENCE)
         os.close(self.master)
         emulated = pyte.Screen(*self.size)
         pyte.ByteStream(emulated).feed(self.written)
