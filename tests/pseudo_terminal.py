@@ -65,7 +65,7 @@ class PseudoTerminal:
     def close(self) -> None:
         """Read what there is, up to the end of the last command on it, and close it."""
         os.close(self.slave)
-        self._reader.join(5)
+        self._reader.join(sandbox.SOON)
         os.close(self._master)
 
     def _read(self) -> None:

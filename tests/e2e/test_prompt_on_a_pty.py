@@ -74,7 +74,7 @@ class Session:
         code = self.process.wait(sandbox.SOON)
         assert termios.tcgetattr(self.slave) == self.modes, "the terminal's modes were changed"
         os.close(self.slave)
-        self._reader.join(5)
+        self._reader.join(sandbox.SOON)
         os.close(self.master)
         return code
 
