@@ -57,6 +57,20 @@ def test_the_end_of_input_is_an_error_with_a_next_step():
     assert stream.text.count("?") == 3, "nobody is there to be asked again"
 
 
+def test_a_signal_while_the_question_is_written_ends_its_line(monkeypatch):
+    """What is said of the signal stands on a line of its own."""
+    target, stream = terminal()
+
+    def interrupted() -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stream, "flush", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ask.confirm(target, io.StringIO("y\n"), "Replace it?", default=True)
+    assert stream.text == "Replace it? [Y/n] \n"
+
+
 @pytest.mark.parametrize(
     ("answer", "default", "expected"),
     [
