@@ -163,8 +163,7 @@ class _Run:
             why = in_the_way or now
             same = dataclasses.replace(why, works=False, reason="for the same reason")
             return dataclasses.replace(same, moment=MOMENTS[1]), dataclasses.replace(same, moment=MOMENTS[2])
-        chosen = resolve.resolve(self._paths, {}, self._job, for_login=False)
-        outlooks = durability.of_sign_in(sign_in, self._paths, self._job, ca_file=chosen.ca_file.value)
+        outlooks = durability.of_sign_in(sign_in, self._paths, self._job, ca_file=self.ca_file())
         return _answer(MOMENTS[1], outlooks.after_logout), _answer(MOMENTS[2], outlooks.after_reboot)
 
     def _unreadable(self) -> Answer | None:

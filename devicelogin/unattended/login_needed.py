@@ -1,8 +1,9 @@
 """`on_login_needed`: the owner's command that is run when a person is needed, once per episode.
 
-An episode begins when `status --check` begins to say 4: nobody is signed in, or the provider no longer accepts what is
-saved; or when a command cannot read what is saved (65). It ends with the next successful sign-in or refresh, which changes the file `times`; so nothing has to be done at its
-end, and what goes well pays nothing. However many commands fail meanwhile, the command is started once.
+An episode begins when `status --check` begins to say 4 (nobody is signed in, or the provider no longer accepts what is
+saved), or when a command cannot read what is saved (65). It ends with the next successful sign-in or refresh, which
+changes the file `times`; so nothing has to be done at its end, and what goes well pays nothing. However many commands
+fail meanwhile, the command is started once.
 """
 
 from __future__ import annotations
